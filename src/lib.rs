@@ -1,0 +1,4 @@
+//! Chinwag: team chat that loses nothing when a server dies.
+
+pub mod cluster;
+pub mod wire;

@@ -1,0 +1,19 @@
+//! The protobuf surface: generated code, and the conversions between it and the pure rooms.
+
+#[allow(missing_docs, clippy::all, unreachable_pub)]
+mod generated {
+    pub mod chat {
+        tonic::include_proto!("chinwag.chat.v1");
+    }
+    pub mod cluster {
+        tonic::include_proto!("chinwag.cluster.v1");
+    }
+    pub mod log {
+        tonic::include_proto!("chinwag.log.v1");
+    }
+}
+
+pub use generated::{chat, cluster, log};
+
+/// The encoded descriptors of every proto, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
