@@ -1,4 +1,5 @@
 //! Chinwag: team chat that loses nothing when a server dies.
 
 pub mod cluster;
+pub mod peers;
 pub mod wire;

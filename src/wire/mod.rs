@@ -1,4 +1,9 @@
 //! The protobuf surface: generated code, and the conversions between it and the pure rooms.
+//!
+//! Everything that arrives is parsed here once; a malformed message becomes a [`Malformed`] with words
+//! and never reaches a room below. Nothing here decides anything.
+
+pub mod peer;
 
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 mod generated {
@@ -17,3 +22,8 @@ pub use generated::{chat, cluster, log};
 
 /// The encoded descriptors of every proto, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// What arrived does not mean anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("malformed message: {0}")]
+pub struct Malformed(pub &'static str);

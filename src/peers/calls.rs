@@ -1,0 +1,173 @@
+//! Calls of other servers that wait for the core's answer.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    cluster::{Body, Message, ServerId},
+    wire::cluster::RegisterFollowerResponse,
+};
+
+/// One of the RPCs between servers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Rpc {
+    /// `RegisterFollower`
+    Register,
+    /// `AcceptUpdates`
+    Accept,
+    /// `Heartbeat`
+    Heartbeat,
+    /// `Prepare`
+    Prepare,
+    /// `FetchLog`
+    Fetch,
+    /// `Evict`
+    Evict,
+}
+
+impl Rpc {
+    /// The RPC that this message answers; `None` for questions.
+    fn answered_by(body: &Body) -> Option<Rpc> {
+        match body {
+            Body::HeartbeatReply(_) => Some(Rpc::Heartbeat),
+            Body::Welcome { .. }
+            | Body::Suffix(_)
+            | Body::Snapshot { .. }
+            | Body::Diverged { .. }
+            | Body::RegisterRefused { .. } => Some(Rpc::Register),
+            Body::Accepted { .. } | Body::Rejected { .. } => Some(Rpc::Accept),
+            Body::Promise { .. } | Body::PrepareRefused { .. } => Some(Rpc::Prepare),
+            Body::Fetched(_) => Some(Rpc::Fetch),
+            Body::Evicted { .. } => Some(Rpc::Evict),
+            Body::Heartbeat(_)
+            | Body::Register { .. }
+            | Body::Accept(_)
+            | Body::Prepare { .. }
+            | Body::Fetch { .. }
+            | Body::Evict { .. }
+            | Body::Resign { .. } => None,
+        }
+    }
+}
+
+/// What goes back to a waiting call.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answer {
+    /// A message of the core.
+    Message(Message),
+    /// A part of a snapshot's stream.
+    Part(RegisterFollowerResponse),
+}
+
+type Key = (ServerId, Rpc, u64);
+type Slots = Arc<Mutex<HashMap<Key, mpsc::Sender<Answer>>>>;
+
+/// The calls that wait, by who asked, what, and the question's nonce. A stream of updates waits under
+/// nonce 0 for as long as it lives, for its acknowledgements may come in any order.
+#[derive(Clone, Default)]
+pub struct Calls {
+    slots: Slots,
+}
+
+impl Calls {
+    /// Lets a call wait; it ends waiting when the guard is dropped. A newer call under the same key
+    /// takes the place of the older, which then hears nothing more.
+    pub fn wait(
+        &self,
+        peer: ServerId,
+        rpc: Rpc,
+        nonce: u64,
+        answers: mpsc::Sender<Answer>,
+    ) -> Waiting {
+        let key = (peer, rpc, if rpc == Rpc::Accept { 0 } else { nonce });
+        self.lock().insert(key, answers.clone());
+        Waiting { slots: self.slots.clone(), key, answers }
+    }
+
+    /// Hands an answer to the call that waits for it. Returns the message if it is a question.
+    pub fn answer(&self, message: Message) -> Result<(), Message> {
+        let Some(rpc) = Rpc::answered_by(&message.body) else { return Err(message) };
+        if let Some(answers) = self.sender(message.to, rpc, message.nonce) {
+            // A full or closed channel means that the asker went away or is slow: it asks again.
+            let _ = answers.try_send(Answer::Message(message));
+        }
+        Ok(())
+    }
+
+    /// Where to stream a long answer; `None` when nobody waits any more.
+    pub fn sender(&self, peer: ServerId, rpc: Rpc, nonce: u64) -> Option<mpsc::Sender<Answer>> {
+        let key = (peer, rpc, if rpc == Rpc::Accept { 0 } else { nonce });
+        self.lock().get(&key).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, mpsc::Sender<Answer>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that waits; dropping it ends the waiting.
+pub struct Waiting {
+    slots: Slots,
+    key: Key,
+    answers: mpsc::Sender<Answer>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = slots.get(&self.key).is_some_and(|slot| slot.same_channel(&self.answers));
+        if own {
+            slots.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Epoch, Incarnation};
+
+    fn message(to: u32, nonce: u64, body: Body) -> Message {
+        let incarnation = Incarnation { starts: 1, bumps: 0, random: 7 };
+        let (from, to) = (ServerId(1), ServerId(to));
+        Message { from, to, incarnation, receiver: None, nonce, promised: Epoch::ZERO, body }
+    }
+
+    fn refusal() -> Body {
+        Body::PrepareRefused { epoch: Epoch::ZERO, reason: "no" }
+    }
+
+    #[test]
+    fn an_answer_reaches_the_call_that_asked_and_no_other() {
+        let calls = Calls::default();
+        let (asked, mut asked_answers) = mpsc::channel(1);
+        let (other, mut other_answers) = mpsc::channel(1);
+        let _asked = calls.wait(ServerId(2), Rpc::Prepare, 5, asked);
+        let _other = calls.wait(ServerId(2), Rpc::Heartbeat, 5, other);
+        calls.answer(message(2, 5, refusal())).expect("it is an answer");
+        assert!(asked_answers.try_recv().is_ok());
+        assert!(other_answers.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_question_is_handed_back() {
+        let calls = Calls::default();
+        let question = message(2, 5, Body::Evict { epoch: Epoch::ZERO });
+        assert_eq!(calls.answer(question.clone()), Err(question));
+    }
+
+    #[test]
+    fn the_end_of_an_old_stream_leaves_the_new_one_waiting() {
+        let calls = Calls::default();
+        let (old, _old_answers) = mpsc::channel(1);
+        let (new, _new_answers) = mpsc::channel(1);
+        let first = calls.wait(ServerId(2), Rpc::Accept, 1, old);
+        let _second = calls.wait(ServerId(2), Rpc::Accept, 2, new);
+        drop(first);
+        assert!(calls.sender(ServerId(2), Rpc::Accept, 9).is_some());
+    }
+}

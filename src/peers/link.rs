@@ -1,0 +1,247 @@
+//! The link to one other server: two connections, one for signs of life, one for the bulk.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{
+    Code, Request, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    transport::{Channel, Endpoint},
+};
+
+use super::{Heard, SECRET_KEY, Settings, transfer};
+use crate::{
+    cluster::{Message, ServerId},
+    wire::{
+        Malformed,
+        cluster::{
+            AcceptUpdatesRequest, AcceptUpdatesResponse,
+            replication_service_client::ReplicationServiceClient,
+        },
+        peer::{self, Question},
+    },
+};
+
+/// Short calls under way to one server; more are dropped, for they only pile up behind a frozen peer.
+const SHORT_CALLS: usize = 32;
+/// Batches queued for one server; the leader has one in flight and sends again what gets lost.
+const BATCHES: usize = 8;
+
+pub(super) type Client = ReplicationServiceClient<Channel>;
+
+pub(super) struct Link {
+    caller: Arc<Caller>,
+    batches: mpsc::Sender<AcceptUpdatesRequest>,
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What every task of a link shares.
+pub(super) struct Caller {
+    pub(super) peer: ServerId,
+    pub(super) settings: Settings,
+    pub(super) heard: mpsc::Sender<Heard>,
+    control: Client,
+    pub(super) bulk: Client,
+    secret: Option<MetadataValue<Ascii>>,
+}
+
+impl Link {
+    pub(super) fn start(
+        peer: ServerId,
+        address: &str,
+        settings: &Settings,
+        heard: &mpsc::Sender<Heard>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Link {
+        let caller = Arc::new(Caller {
+            peer,
+            settings: settings.clone(),
+            heard: heard.clone(),
+            control: client(address),
+            bulk: client(address),
+            secret: settings.secret.parse().ok().filter(|_| !settings.secret.is_empty()),
+        });
+        let (batches, queue) = mpsc::channel(BATCHES);
+        let updates = caller.clone().push_updates(queue);
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(updates).await });
+        Link {
+            caller,
+            batches,
+            short: Arc::new(Semaphore::new(SHORT_CALLS)),
+            long: Arc::new(Semaphore::new(1)),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        }
+    }
+
+    pub(super) fn send(&self, message: Message) {
+        let Some(question) = Question::of(&message, &self.caller.settings.cluster) else {
+            tracing::warn!(to = %message.to, "an answer was to be sent as a question");
+            return;
+        };
+        match question {
+            Question::Accept(request) => {
+                let _ = self.batches.try_send(request);
+            }
+            // One transfer at a time: a repeated question does not interrupt a running snapshot.
+            Question::Register(request) => {
+                let caller = self.caller.clone();
+                self.spawn(&self.long, async move { transfer::register(&caller, request).await });
+            }
+            Question::Fetch(request) => {
+                let caller = self.caller.clone();
+                self.spawn(&self.long, async move { transfer::fetch(&caller, request).await });
+            }
+            short => {
+                let caller = self.caller.clone();
+                self.spawn(&self.short, async move { caller.short_call(short).await });
+            }
+        }
+    }
+
+    fn spawn(
+        &self,
+        room: &Arc<Semaphore>,
+        call: impl Future<Output = Result<(), CallError>> + Send + 'static,
+    ) {
+        let Ok(permit) = room.clone().try_acquire_owned() else { return };
+        let (caller, stop) = (self.caller.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            if let Some(Err(error)) = stop.run_until_cancelled(call).await {
+                caller.note(&error).await;
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Why a call to another server ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    #[error("{}: {}", .0.code(), .0.message())]
+    Status(#[from] Status),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("it did not answer in time")]
+    Late,
+    #[error("writing the snapshot: {0}")]
+    File(#[from] std::io::Error),
+    #[error("the snapshot is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl Caller {
+    pub(super) fn request<T>(&self, body: T) -> Request<T> {
+        let mut request = Request::new(body);
+        if let Some(secret) = &self.secret {
+            request.metadata_mut().insert(SECRET_KEY, secret.clone());
+        }
+        request
+    }
+
+    /// The core's inbox is full only when the server is overwhelmed; then waiting is right.
+    pub(super) async fn hear(&self, message: Message) {
+        let _ = self.heard.send(Heard::Message(message)).await;
+    }
+
+    async fn short_call(&self, question: Question) -> Result<(), CallError> {
+        let mut client = self.control.clone();
+        let call = async {
+            let message = match question {
+                Question::Heartbeat(request) => {
+                    let response = client.heartbeat(self.request(request)).await?;
+                    Some(peer::message_of_heartbeat(response.into_inner())?)
+                }
+                Question::Prepare(request) => {
+                    let response = client.prepare(self.request(request)).await?;
+                    Some(peer::message_of_prepare(response.into_inner())?)
+                }
+                Question::Evict(request) => {
+                    let response = client.evict(self.request(request)).await?;
+                    Some(peer::message_of_evict(response.into_inner())?)
+                }
+                Question::Resign(request) => {
+                    client.resign(self.request(request)).await?;
+                    None
+                }
+                Question::Accept(_) | Question::Register(_) | Question::Fetch(_) => None,
+            };
+            Ok::<_, CallError>(message)
+        };
+        let answered = timeout(self.settings.call_timeout, call).await;
+        if let Some(message) = answered.map_err(|_| CallError::Late)?? {
+            self.hear(message).await;
+        }
+        Ok(())
+    }
+
+    /// The stream of updates: opened by the first batch, again after each end.
+    async fn push_updates(self: Arc<Self>, mut queue: mpsc::Receiver<AcceptUpdatesRequest>) {
+        while let Some(first) = queue.recv().await {
+            if let Err(error) = self.update_stream(first, &mut queue).await {
+                self.note(&error).await;
+            }
+        }
+    }
+
+    async fn update_stream(
+        &self,
+        first: AcceptUpdatesRequest,
+        queue: &mut mpsc::Receiver<AcceptUpdatesRequest>,
+    ) -> Result<(), CallError> {
+        let (outgoing, requests) = mpsc::channel(BATCHES);
+        let _ = outgoing.try_send(first);
+        let mut client = self.bulk.clone();
+        let opening = client.accept_updates(self.request(ReceiverStream::new(requests)));
+        let opened = timeout(self.settings.call_timeout, opening).await;
+        let mut answers: Streaming<AcceptUpdatesResponse> =
+            opened.map_err(|_| CallError::Late)??.into_inner();
+        loop {
+            tokio::select! {
+                biased;
+                answer = answers.message() => match answer? {
+                    Some(answer) => self.hear(peer::message_of_accept(answer)?).await,
+                    None => return Err(Status::unavailable("the stream of updates ended").into()),
+                },
+                batch = queue.recv() => match batch {
+                    // A peer that does not read loses the batch; the leader sends it again.
+                    Some(batch) => { let _ = outgoing.try_send(batch); }
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Tells the core about broken connections, and nobody about the rest.
+    async fn note(&self, error: &CallError) {
+        tracing::debug!(peer = %self.peer, %error, "a call to another server ended");
+        if let CallError::Status(status) = error
+            && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
+        {
+            let _ = self.heard.send(Heard::StreamEnded(self.peer)).await;
+        }
+    }
+}
+
+fn client(address: &str) -> Client {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .expect("addresses are checked with the configuration")
+        .connect_timeout(Duration::from_millis(500))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(1))
+        .keep_alive_timeout(Duration::from_secs(2))
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(4 * 1024 * 1024)
+        .initial_connection_window_size(8 * 1024 * 1024);
+    ReplicationServiceClient::new(endpoint.connect_lazy())
+}

@@ -1,0 +1,152 @@
+//! Links to the other servers: the protocol's messages over gRPC.
+//!
+//! **Promises.** [`Peers::send`] never waits: a message that finds a full queue, a broken connection or a
+//! frozen peer is lost, and the protocol sends again what it still needs. Heartbeats and view changes
+//! travel on a connection of their own, so that a megabyte of updates never delays a sign of life. The
+//! end of a connection is reported, and means nothing by itself: the core asks for a probe.
+//!
+//! **May not** decide anything, read the clock for more than a deadline, or touch the store: snapshots
+//! land in a staging folder, with their checksum verified, and the room above looks inside.
+//!
+//! **Why this way.** The core speaks in one-way messages, which makes it easy to simulate; gRPC speaks in
+//! calls. [`Calls`] ties the two together on the answering side, the links on the asking side.
+
+mod calls;
+mod link;
+mod transfer;
+
+pub use calls::{Answer, Calls, Rpc, Waiting};
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::cluster::{Message, Seq, ServerId};
+use link::Link;
+
+/// The metadata key that carries the cluster's secret.
+pub const SECRET_KEY: &str = "chinwag-cluster-secret";
+
+/// What the links need to know.
+#[derive(Clone)]
+pub struct Settings {
+    /// The cluster's name, sent in every envelope.
+    pub cluster: String,
+    /// What proves membership; empty when the cluster has none.
+    pub secret: String,
+    /// The other servers, as `host:port`.
+    pub addresses: BTreeMap<ServerId, String>,
+    /// How long a short call may take.
+    pub call_timeout: Duration,
+    /// Where incoming snapshots are written.
+    pub staging: PathBuf,
+    /// The end of the own log as it becomes durable: paces the reading of missing entries.
+    pub log_end: watch::Receiver<Seq>,
+}
+
+/// What the links hear.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message for the core.
+    Message(Message),
+    /// A snapshot arrived whole; the message goes to the core once the file is verified.
+    Snapshot {
+        /// What to tell the core.
+        message: Message,
+        /// The file in the staging folder.
+        file: PathBuf,
+    },
+    /// A connection with this server ended or could not be made.
+    StreamEnded(ServerId),
+    /// The answer to [`Peers::probe`].
+    Probed {
+        /// Who was probed.
+        peer: ServerId,
+        /// Whether both connects were refused.
+        refused: bool,
+    },
+}
+
+/// The links to all other servers. Dropping it does not end its tasks: [`Peers::close`] does.
+pub struct Peers {
+    links: BTreeMap<ServerId, Link>,
+    addresses: BTreeMap<ServerId, String>,
+    heard: mpsc::Sender<Heard>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Peers {
+    /// Makes the links; nothing connects before the first message.
+    pub fn start(settings: Settings, heard: mpsc::Sender<Heard>) -> Peers {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let links = settings
+            .addresses
+            .iter()
+            .map(|(id, address)| {
+                let link = Link::start(*id, address, &settings, &heard, &tasks, &stop);
+                (*id, link)
+            })
+            .collect();
+        Peers { links, addresses: settings.addresses, heard, tasks, stop }
+    }
+
+    /// Sends a question; it may get lost. Answers go by [`Calls::answer`].
+    pub fn send(&self, message: Message) {
+        match self.links.get(&message.to) {
+            Some(link) => link.send(message),
+            None => tracing::warn!(to = %message.to, "dropped a message to an unknown server"),
+        }
+    }
+
+    /// Connects twice, 5 ms apart, and reports whether both connects were refused.
+    pub fn probe(&self, peer: ServerId) {
+        let Some(address) = self.addresses.get(&peer).cloned() else { return };
+        let (heard, stop) = (self.heard.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            let probing = async {
+                let refused = refuses(&address).await && {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    refuses(&address).await
+                };
+                // A full inbox loses the result; the core probes again.
+                let _ = heard.try_send(Heard::Probed { peer, refused });
+            };
+            stop.run_until_cancelled(probing).await;
+        });
+    }
+
+    /// Ends all tasks.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Whether a connect is refused by the host itself; anything slower than 200 ms says nothing.
+async fn refuses(address: &str) -> bool {
+    match timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_closed_port_refuses() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address").to_string();
+        assert!(!refuses(&address).await, "an accepting port does not refuse");
+        drop(listener);
+        assert!(refuses(&address).await, "a closed port refuses");
+    }
+}
