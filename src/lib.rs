@@ -1,4 +1,6 @@
 //! Chinwag: team chat that loses nothing when a server dies.
 
 pub mod cluster;
+pub mod config;
+pub mod telemetry;
 pub mod wire;
