@@ -1,5 +1,8 @@
 //! Chinwag: team chat that loses nothing when a server dies.
 
+pub mod chat;
 pub mod cluster;
+pub mod config;
 pub mod peers;
+pub mod telemetry;
 pub mod wire;
