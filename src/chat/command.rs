@@ -1,0 +1,179 @@
+//! Every write as data. What applying must not draw itself (time, ids, hashes) is already inside.
+
+use std::fmt;
+
+use super::{
+    fingerprint::Fingerprint,
+    id::{AccountId, MessageId, MessageSeq, RequestId, SessionId, Timestamp},
+    name::{ConversationName, Username},
+    text::{Body, DeviceName},
+};
+
+/// One update of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Update {
+    /// When the leader took it; the only clock that applying knows.
+    pub time: Timestamp,
+    /// The caller's key; `None` for the server's own commands.
+    pub request: Option<RequestKey>,
+    /// The acting session; `None` for calls that begin one and for the server's own commands.
+    pub session: Option<SessionId>,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What makes a repeat known as one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestKey {
+    /// Chosen by the caller, or by the server where the caller left it empty.
+    pub id: RequestId,
+    /// Of the caller's fields: [`Command::fingerprint`].
+    pub fingerprint: Fingerprint,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Creates an account with its first session.
+    CreateAccount(CreateAccount),
+    /// Begins a session for a caller whose password was verified.
+    Login(Login),
+    /// Ends the acting session.
+    Logout,
+    /// Sends a message.
+    SendMessage(SendMessage),
+    /// Deletes messages, all or none: the author's for everyone, a received direct one from the own view.
+    DeleteMessages(Vec<MessageId>),
+    /// Marks direct messages as received, all or none.
+    AcknowledgeMessages(Vec<MessageId>),
+    /// Moves the read marker forward, at most to the newest message.
+    MarkRead {
+        /// Which conversation, from the caller's side.
+        conversation: ConversationName,
+        /// Up to here.
+        seq: MessageSeq,
+    },
+    /// Notes that a session is in use; the server's own, at most once an hour a session.
+    TouchSession(SessionId),
+    /// Removes what is older than its time to live; the server's own.
+    Expire(Expire),
+}
+
+/// See [`Command::CreateAccount`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct CreateAccount {
+    /// The wanted name.
+    pub username: Username,
+    /// The Argon2id hash in PHC form; empty when only a repeat is possible (see `proof`).
+    pub password_hash: String,
+    /// The new account's id.
+    pub account: AccountId,
+    /// The new session's id.
+    pub session: SessionId,
+    /// The hash of the new session's token.
+    pub token: TokenHash,
+    /// When an account of this name exists and the password was proved to be its own.
+    pub proof: Option<Proof>,
+}
+
+/// See [`Command::Login`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Login {
+    /// The name as the caller gave it, folded.
+    pub username: Username,
+    /// What was proved.
+    pub proof: Proof,
+    /// The new session's id.
+    pub session: SessionId,
+    /// The hash of the new session's token.
+    pub token: TokenHash,
+    /// What the device calls itself.
+    pub device_name: DeviceName,
+}
+
+/// A password was verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Proof {
+    /// Whose.
+    pub account: AccountId,
+    /// Which of the account's passwords; a later one makes the proof worthless.
+    pub password_version: i64,
+}
+
+/// See [`Command::SendMessage`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SendMessage {
+    /// Where to, from the caller's side.
+    pub conversation: ConversationName,
+    /// The text.
+    pub body: Body,
+    /// The message that it answers.
+    pub reply_to: Option<MessageId>,
+}
+
+/// See [`Command::Expire`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expire {
+    /// Outcomes of calls before this time go.
+    pub requests_before: Timestamp,
+    /// Archived bodies of messages deleted before this time go.
+    pub deleted_before: Timestamp,
+}
+
+/// The SHA-256 of a session token (256 random bits, so a fast hash does).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
+/// The password hash is not for logs.
+impl fmt::Debug for CreateAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateAccount")
+            .field("username", &self.username)
+            .field("account", &self.account)
+            .field("session", &self.session)
+            .field("proof", &self.proof)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which call an update came from; a request id counts per call. The numbers are stored.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Call {
+    /// `AccountService.CreateAccount`.
+    CreateAccount = 1,
+    /// `SessionService.Login`.
+    Login = 2,
+    /// `SessionService.Logout`.
+    Logout = 3,
+    /// `MessageService.SendMessage`, and its stream.
+    SendMessage = 4,
+    /// `MessageService.DeleteMessages`.
+    DeleteMessages = 5,
+    /// `MessageService.AcknowledgeMessages`.
+    AcknowledgeMessages = 6,
+    /// `ConversationService.MarkRead`.
+    MarkRead = 7,
+}
+
+impl Command {
+    /// The call that it came from; `None` for the server's own commands.
+    pub fn call(&self) -> Option<Call> {
+        match self {
+            Command::CreateAccount(_) => Some(Call::CreateAccount),
+            Command::Login(_) => Some(Call::Login),
+            Command::Logout => Some(Call::Logout),
+            Command::SendMessage(_) => Some(Call::SendMessage),
+            Command::DeleteMessages(_) => Some(Call::DeleteMessages),
+            Command::AcknowledgeMessages(_) => Some(Call::AcknowledgeMessages),
+            Command::MarkRead { .. } => Some(Call::MarkRead),
+            Command::TouchSession(_) | Command::Expire(_) => None,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What becomes of an update.
+
+use thiserror::Error;
+
+use super::{
+    id::{MessageSeq, SessionId},
+    malformed::Malformed,
+    view::{Account, Message},
+};
+
+/// An update was carried out, now or when its request id was first seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The account exists and is logged in.
+    AccountCreated {
+        /// The account.
+        account: Account,
+        /// Its first session; the token whose hash came with this very update proves it.
+        session: SessionId,
+    },
+    /// The session began.
+    LoggedIn {
+        /// The account.
+        account: Account,
+        /// The session; the token whose hash came with this very update proves it.
+        session: SessionId,
+    },
+    /// The session ended.
+    LoggedOut,
+    /// The message stands in the conversation; from the sender's side.
+    MessageSent(Box<Message>),
+    /// All of them are deleted.
+    MessagesDeleted,
+    /// All of them are marked as received.
+    MessagesAcknowledged,
+    /// The read marker is here.
+    ReadMoved {
+        /// Never less than it was.
+        read_seq: MessageSeq,
+    },
+    /// The use of the session is noted.
+    SessionTouched,
+    /// What was too old is gone.
+    Expired {
+        /// Whether as much went as one command removes, so that another should follow.
+        more: bool,
+    },
+}
+
+/// An update was not carried out, and changed nothing. The words are for people and say what to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum Refusal {
+    /// `NAME_TAKEN`.
+    #[error("this name is taken; choose another one")]
+    NameTaken,
+    /// `NO_SUCH_ACCOUNT`.
+    #[error("there is no such account; check the name")]
+    NoSuchAccount,
+    /// `NO_SUCH_ROOM`.
+    #[error("there is no such room; check the name, or ask a member to add you")]
+    NoSuchRoom,
+    /// `NO_SUCH_MESSAGE`.
+    #[error("there is no such message; check its id")]
+    NoSuchMessage,
+    /// `NOT_ALLOWED`.
+    #[error("this is for the author, the owner or members only")]
+    NotAllowed,
+    /// `NO_SESSION`.
+    #[error("there is no such session, or it has ended; log in")]
+    NoSession,
+    /// `BAD_CREDENTIALS`; never stored.
+    #[error("the username or the password is wrong")]
+    BadCredentials,
+    /// `REQUEST_ID_REUSED`.
+    #[error("this request id was used for another call; choose a new one for every call")]
+    RequestIdReused,
+    /// A field is not what it may be; met at the door, never in the log.
+    #[error("{field} {malformed}")]
+    BadField {
+        /// The field's name.
+        field: &'static str,
+        /// What is allowed.
+        malformed: Malformed,
+    },
+    /// Never leaves the server, never stored: a CreateAccount repeats one that succeeded, and its
+    /// update holds no proof of the password. Whoever submitted it verifies the password against the
+    /// account that exists now and submits again with the proof; a password that was already found
+    /// wrong is `BAD_CREDENTIALS`.
+    #[error("the account exists by now; prove its password")]
+    ProofNeeded,
+}
