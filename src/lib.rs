@@ -2,4 +2,5 @@
 
 pub mod chat;
 pub mod cluster;
+pub mod store;
 pub mod wire;
