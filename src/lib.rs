@@ -5,5 +5,6 @@ pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod peers;
+pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -18,6 +18,9 @@ mod generated {
     }
 }
 
+pub mod update;
+pub mod view;
+
 pub use generated::{chat, cluster, log};
 
 /// The encoded descriptors of every proto, for reflection.
