@@ -24,7 +24,7 @@ impl Core {
             mode: self.mode(),
             serving: self.serving(),
             leader: self.leader(),
-            epoch: self.shown_epoch(),
+            epoch: self.epoch(),
             last: self.log.last(),
             in_sync: self.shown_members(),
             waiting_for: self.waiting_for(),
@@ -35,7 +35,18 @@ impl Core {
         }
     }
 
-    fn shown_epoch(&self) -> Epoch {
+    /// How many servers hold every acknowledged update, this one included; 0 while it does not serve.
+    pub fn copies(&self) -> usize {
+        if self.serving() { self.log.members().len() } else { 0 }
+    }
+
+    /// How many configured servers answer, this one included.
+    pub fn reachable(&self) -> usize {
+        1 + self.peers.keys().filter(|id| self.is_live(**id)).count()
+    }
+
+    /// The epoch that is served, followed or asked for; otherwise the greatest promised one.
+    pub fn epoch(&self) -> Epoch {
         match self.mode() {
             Mode::Leader(epoch) | Mode::Follower(epoch) | Mode::Candidate(epoch) => epoch,
             Mode::Blank | Mode::Recovering | Mode::Reconciling => self.local.promised,

@@ -4,6 +4,8 @@
 //! and never reaches a room below. Nothing here decides anything.
 
 pub mod peer;
+pub mod update;
+pub mod view;
 
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 mod generated {
@@ -18,8 +20,6 @@ mod generated {
     }
 }
 
-pub mod update;
-pub mod view;
 
 pub use generated::{chat, cluster, log};
 
