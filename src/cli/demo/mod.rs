@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use super::Arguments;
 use crate::client::{Client, Patience};
 use cluster::Cluster;
 use talk::{Audit, Talk};
@@ -128,7 +129,9 @@ async fn stay(cluster: &Cluster) -> Result<(), DemoError> {
     for (id, pid) in cluster.processes() {
         say(&format!("     kill -9 {pid}    # server {id}"))?;
     }
-    super::terminal_session(&cluster.servers()).await.map_err(io_error("the client"))
+    let servers = cluster.servers();
+    super::run(Arguments { config: None, servers, timeout: 30, json: false, command: None }).await;
+    Ok(())
 }
 
 fn verdict(audit: &Audit) -> Result<(), DemoError> {

@@ -14,7 +14,7 @@ use super::{Client, Patience};
 pub(crate) fn patience() -> Patience {
     Patience {
         call: Duration::from_secs(10),
-        attempt: Duration::from_millis(300),
+        attempt: Duration::from_millis(800),
         longest_attempt: Duration::from_secs(2),
         ..Patience::default()
     }

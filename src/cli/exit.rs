@@ -1,0 +1,133 @@
+//! How the program ends.
+
+use std::{io, process::ExitCode};
+
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tonic::Code;
+
+use crate::{client, config::ConfigError};
+
+/// What the exit code says. A piped session ends with that of its first failure; it answers the lines
+/// after it all the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// 0: everything was done.
+    Ok,
+    /// 1: a leader refused, or this version does not have it.
+    Refused,
+    /// 2: the command line, a line, or the configuration is wrong.
+    Usage,
+    /// 65: something in the data is not allowed, such as a name or a body.
+    BadData,
+    /// 69: no server or no leader within the timeout; nothing happened.
+    Unavailable,
+    /// 75: the outcome is unknown; the request id that settles it was printed.
+    OutcomeUnknown,
+    /// 77: not logged in.
+    NotLoggedIn,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Refused => 1,
+            Exit::Usage => 2,
+            Exit::BadData => 65,
+            Exit::Unavailable => 69,
+            Exit::OutcomeUnknown => 75,
+            Exit::NotLoggedIn => 77,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The cluster did not do it.
+    #[error(transparent)]
+    Call(#[from] client::Error),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// It was not asked for in the right way.
+    #[error("{0}")]
+    Usage(String),
+    /// It was asked for in the right way, but with data that nothing can take.
+    #[error("{0}")]
+    BadData(String),
+    /// It did not come about.
+    #[error("{0}")]
+    Refused(String),
+    /// A file or the output failed.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl Failure {
+    /// How the program ends after it.
+    pub(super) fn exit(&self) -> Exit {
+        use client::Error;
+        match self {
+            Failure::Call(Error::Refused(refusal)) if refusal.code == Code::InvalidArgument => {
+                Exit::BadData
+            }
+            Failure::Call(Error::Refused(_)) | Failure::Refused(_) => Exit::Refused,
+            Failure::Call(Error::OutcomeUnknown { .. }) => Exit::OutcomeUnknown,
+            Failure::Call(Error::NoServer { .. } | Error::NoLeader { .. }) => Exit::Unavailable,
+            Failure::Call(Error::NotLoggedIn { .. }) => Exit::NotLoggedIn,
+            Failure::Call(Error::BadAddress { .. }) | Failure::Config(_) | Failure::Usage(_) => {
+                Exit::Usage
+            }
+            Failure::BadData(_) => Exit::BadData,
+            // Whoever reads the output has enough of it, as `head` does.
+            Failure::System { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
+            Failure::System { .. } => Exit::Refused,
+        }
+    }
+
+    /// The reason for programs; empty when there is none.
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Failure::Call(client::Error::Refused(refusal)) => &refusal.reason,
+            Failure::Call(client::Error::OutcomeUnknown { .. }) => "OUTCOME_UNKNOWN",
+            _ => "",
+        }
+    }
+
+    /// The id of the request whose outcome is unknown.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        match self {
+            Failure::Call(client::Error::OutcomeUnknown { request_id, .. }) => Some(request_id),
+            _ => None,
+        }
+    }
+}
+
+/// A failed output.
+pub(super) fn output(error: io::Error) -> Failure {
+    Failure::System { what: "cannot write".into(), error }
+}
+
+/// Says on the notes why the program ends.
+pub(super) async fn tell(failure: &Failure, mut notes: impl AsyncWrite + Unpin) -> Exit {
+    if failure.exit() != Exit::Ok {
+        // There is nowhere left to complain about a failed complaint.
+        let _ = notes.write_all(format!("client: {failure}\n").as_bytes()).await;
+        let _ = notes.flush().await;
+    }
+    failure.exit()
+}

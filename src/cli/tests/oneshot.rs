@@ -1,0 +1,184 @@
+//! Commands of the command line: answers, exit codes, and what is kept.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use clap::Parser as _;
+
+use super::{Arguments, Desk, Exit, run_with};
+use crate::client::tests::fake::Act;
+
+#[tokio::test]
+async fn a_session_is_kept_for_the_next_commands_readable_by_its_user_alone() {
+    let desk = Desk::with_servers(1).await;
+    let password = desk.file("password", "password\nnot this line\n");
+    let ended = desk.run(&["create", "alice", "--password-file", &password], "").await;
+    assert_eq!((ended.exit, ended.output.as_str()), (Exit::Ok, "created alice, logged in\n"));
+    assert_eq!(desk.fake.world().passwords["alice"], "password");
+    let kept = desk.kept();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(fs::metadata(&kept[0]).unwrap().permissions().mode() & 0o777, 0o600);
+    let folder = kept[0].parent().unwrap();
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(!fs::read_to_string(&kept[0]).unwrap().contains("password"));
+    let sent = desk.run(&["send", "@alice", "hi", "there"], "").await;
+    assert!(sent.output.starts_with("sent #1 to @alice"), "{sent:?}");
+    let history = desk.run(&["history", "@alice"], "").await;
+    assert!(history.output.contains("#1  alice: hi there"), "{history:?}");
+    let ended = desk.run(&["logout"], "").await;
+    assert_eq!((ended.exit, ended.output.as_str()), (Exit::Ok, "logged out\n"));
+    assert!(desk.kept().is_empty());
+    assert_eq!(desk.run(&["inbox"], "").await.exit, Exit::NotLoggedIn);
+}
+
+#[tokio::test]
+async fn a_session_file_of_one_s_own_is_used_and_made_private() {
+    let desk = Desk::with_servers(1).await;
+    desk.fake.session("alice");
+    let path = desk.file("mine", "");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut surroundings = desk.surroundings();
+    surroundings.session = Some(path.clone().into());
+    let line = ["client", "--servers", &desk.fake.addresses[0], "login", "alice"];
+    let arguments = Arguments::parse_from(line.into_iter().chain(["--password-stdin"]));
+    let (mut output, mut notes) = (Vec::new(), Vec::new());
+    let input = &b"password\r\n"[..];
+    let exit = run_with(arguments, &surroundings, input, &mut output, &mut notes).await;
+    assert_eq!(exit, Exit::Ok, "{}", String::from_utf8_lossy(&notes));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&path).unwrap().contains("token-alice"));
+    assert!(desk.kept().is_empty());
+}
+
+#[tokio::test]
+async fn exit_codes_say_what_happened() {
+    let desk = Desk::with_servers(1).await;
+    assert_eq!(desk.run(&["users"], "").await.exit, Exit::NotLoggedIn);
+    desk.logged_in("alice").await;
+    let refused = desk.run(&["login", "alice", "--password-stdin"], "wrong\n").await;
+    assert_eq!(refused.exit, Exit::Refused);
+    assert_eq!(refused.notes, "client: wrong username or password\n");
+    assert!(refused.output.is_empty(), "{refused:?}");
+    assert_eq!(desk.run(&["send", "@nobody", "hi"], "").await.exit, Exit::Refused);
+    assert_eq!(desk.run(&["login", "alice"], "").await.exit, Exit::Usage, "no password");
+    assert_eq!(desk.run(&["send", "bob", "hi"], "").await.exit, Exit::Usage, "no conversation");
+    let long = "x".repeat(33);
+    let bad = desk.run(&["create", &long, "--password-stdin"], "password\n").await;
+    assert_eq!(bad.exit, Exit::BadData);
+    assert_eq!(desk.run(&["send", "@alice", "-"], b"\xff").await.exit, Exit::BadData);
+    let later = desk.run(&["join", "#general"], "").await;
+    assert_eq!(later.exit, Exit::Refused);
+    assert!(later.notes.contains("later version"), "{later:?}");
+    let codes = [
+        Exit::Ok,
+        Exit::Refused,
+        Exit::Usage,
+        Exit::BadData,
+        Exit::Unavailable,
+        Exit::OutcomeUnknown,
+        Exit::NotLoggedIn,
+    ];
+    assert_eq!(codes.map(Exit::code), [0, 1, 2, 65, 69, 75, 77]);
+}
+
+#[tokio::test]
+async fn without_a_leader_in_time_the_exit_code_is_69() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    desk.fake.always(0, Act::NoLeader);
+    let ended = desk.run(&["send", "@alice", "hi", "--timeout", "1"], "").await;
+    assert_eq!(ended.exit, Exit::Unavailable, "{ended:?}");
+    assert!(ended.notes.contains("nobody leads yet"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_prints_the_request_id_by_which_it_is_settled() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    desk.fake.always(0, Act::LoseAnswer);
+    let ended = desk.run(&["--json", "send", "@alice", "hi", "--timeout", "1"], "").await;
+    assert_eq!(ended.exit, Exit::OutcomeUnknown, "{ended:?}");
+    let object: serde_json::Value = serde_json::from_str(&ended.output).unwrap();
+    assert_eq!(object["exit"], 75);
+    let id = object["request_id"].as_str().unwrap();
+    assert!(ended.notes.contains(id), "{ended:?}");
+    desk.fake.always(0, Act::Serve);
+    let again = desk.run(&["send", "@alice", "hi", "--request-id", id], "").await;
+    assert_eq!(again.exit, Exit::Ok, "{again:?}");
+    assert_eq!(desk.fake.world().messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_can_come_from_the_input() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    let sent = desk.run(&["send", "@alice", "-"], "two\nlines\n").await;
+    assert_eq!(sent.exit, Exit::Ok, "{sent:?}");
+    assert_eq!(desk.fake.world().messages[0].body, "two\nlines");
+    let history = desk.run(&["history", "@alice"], "").await;
+    assert!(history.output.contains("two\\nlines"), "one line a message: {history:?}");
+}
+
+#[tokio::test]
+async fn the_inbox_shows_what_is_unread_and_reading_moves_the_marker() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    desk.fake.say("bob", "@bob", "one");
+    desk.fake.say("bob", "@bob", "two");
+    let inbox = desk.run(&["inbox"], "").await;
+    assert!(inbox.output.starts_with("@bob  2 unread\n"), "{inbox:?}");
+    assert!(inbox.output.contains("bob: one"), "{inbox:?}");
+    assert_eq!(desk.run(&["read", "@bob"], "").await.output, "read @bob up to #2\n");
+    let inbox = desk.run(&["inbox"], "").await;
+    assert_eq!(inbox.output, "@bob  nothing unread, 2 in all\n");
+    let id = desk.fake.world().messages[0].message_id.clone();
+    assert_eq!(desk.run(&["delete", &id], "").await.output, "deleted 1 message\n");
+    assert_eq!(desk.run(&["delete", &id], "").await.exit, Exit::Refused);
+}
+
+#[tokio::test]
+async fn tail_begins_after_its_cursor_and_shows_the_cursors() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    for body in ["one", "two", "three"] {
+        desk.fake.say("bob", "@bob", body);
+    }
+    let ended = desk.run(&["tail", "--after", "2", "--count", "2", "--json"], "").await;
+    assert_eq!(ended.exit, Exit::Ok, "{ended:?}");
+    let objects: Vec<serde_json::Value> =
+        ended.output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The fake repeats the event before the cursor: delivery is at least once.
+    let bodies: Vec<_> = objects.iter().filter_map(|object| object["body"].as_str()).collect();
+    assert_eq!(bodies, ["two", "three"]);
+    assert_eq!(objects.last().unwrap()["cursor"], "3");
+    assert_eq!(desk.fake.world().acknowledged.len(), 2);
+}
+
+#[tokio::test]
+async fn the_status_is_a_table_of_all_servers() {
+    let desk = Desk::with_servers(2).await;
+    let ended = desk.run(&["status"], "").await;
+    assert_eq!(ended.exit, Exit::Ok, "{ended:?}");
+    let lines: Vec<&str> = ended.output.lines().collect();
+    assert!(lines[0].starts_with("server  address"), "{}", lines[0]);
+    assert!(lines[1].starts_with("1 ") && lines[1].contains("leads"), "{}", lines[1]);
+    assert!(lines[2].starts_with("2 ") && lines[2].contains("follows"), "{}", lines[2]);
+    assert_eq!(lines[3], "server 1 leads, 3 copies, policy available, epoch 1.1");
+}
+
+#[tokio::test]
+async fn a_named_config_must_exist_and_a_usual_one_need_not() {
+    let desk = Desk::with_servers(0).await;
+    let run = async |words: &[&str]| {
+        let arguments = Arguments::parse_from(["client"].iter().chain(words));
+        let (mut output, mut notes) = (Vec::new(), Vec::new());
+        let exit =
+            run_with(arguments, &desk.surroundings(), &b""[..], &mut output, &mut notes).await;
+        (exit, String::from_utf8(notes).unwrap())
+    };
+    let (exit, notes) = run(&["--config", "/nowhere/cluster.yaml", "status"]).await;
+    assert_eq!(exit, Exit::Usage);
+    assert!(notes.contains("/nowhere/cluster.yaml"), "{notes}");
+    assert_eq!(run(&["--servers", "nonsense", "status"]).await.0, Exit::Usage);
+    let servers = Arguments::parse_from(["client"]).servers().unwrap();
+    assert_eq!(servers.len(), 3);
+}
