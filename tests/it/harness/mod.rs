@@ -13,6 +13,7 @@ mod contents;
 mod door;
 mod options;
 mod process;
+mod receiver;
 mod seat;
 mod wait;
 
@@ -21,6 +22,7 @@ pub(crate) use contents::bodies;
 pub(crate) use door::{Door, is_unknown_outcome, reason};
 pub(crate) use options::Options;
 pub(crate) use process::{Exit, Process};
+pub(crate) use receiver::Receiver;
 pub(crate) use seat::{PASSWORD, User};
 pub(crate) use wait::{until, within};
 
