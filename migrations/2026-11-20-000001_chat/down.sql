@@ -1,0 +1,16 @@
+DROP TABLE meta;
+DROP TABLE views;
+DROP TABLE epochs;
+DROP TABLE log;
+DROP TABLE divergence;
+DROP TABLE requests;
+DROP TABLE deleted_messages;
+DROP TABLE hidden;
+DROP TABLE changes;
+DROP TABLE messages;
+DROP TABLE members;
+DROP TABLE conversations;
+DROP TABLE session_tokens;
+DROP TABLE sessions;
+DROP TABLE aliases;
+DROP TABLE accounts;

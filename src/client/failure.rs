@@ -1,0 +1,139 @@
+//! What one failed attempt tells: the only place of this room that reads gRPC's codes.
+
+use std::{error::Error as StdError, io, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::error::{FieldViolation, Refusal};
+
+/// How an attempt failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Failure {
+    /// A definite no.
+    Refused(Refusal),
+    /// The session is missing or has ended.
+    NoSession(String),
+    /// Too much at once; the server says when to come back.
+    Busy(Refusal, Duration),
+    /// The asked server does not lead: nothing happened. It may know who does.
+    NotLeader(Option<String>),
+    /// The asked server cannot take it now, and said that nothing happened.
+    NotNow(String),
+    /// The server's machine refused the connection, or its address leads nowhere: nothing happened.
+    Unreachable(String),
+    /// No connection came about in time: nothing happened.
+    NoAnswerToConnect(String),
+    /// No answer came in time: it may have happened, and the server may be frozen.
+    Silent,
+    /// The answer got lost: it may have happened.
+    Lost(String),
+}
+
+impl Failure {
+    /// Whether the attempt may have had its effect.
+    pub(super) fn is_uncertain(&self) -> bool {
+        matches!(self, Failure::Silent | Failure::Lost(_))
+    }
+
+    /// In words, for people.
+    pub(super) fn detail(&self) -> String {
+        match self {
+            Failure::Refused(refusal) | Failure::Busy(refusal, _) => refusal.to_string(),
+            Failure::NotLeader(_) => "the asked server does not lead".into(),
+            Failure::Silent => "no answer in time".into(),
+            Failure::NoSession(words)
+            | Failure::NotNow(words)
+            | Failure::Unreachable(words)
+            | Failure::NoAnswerToConnect(words)
+            | Failure::Lost(words) => words.clone(),
+        }
+    }
+
+    /// Reads what a call ended with.
+    pub(super) fn read(status: &Status) -> Failure {
+        if let Some(failure) = connect_failure(status) {
+            return failure;
+        }
+        let info = status.get_details_error_info();
+        let reason = info.as_ref().map_or("", |info| info.reason.as_str());
+        match (status.code(), reason) {
+            (_, "NOT_LEADER") => {
+                let metadata = info.as_ref().map(|info| &info.metadata);
+                let address = metadata.and_then(|metadata| metadata.get("leader_address"));
+                Failure::NotLeader(address.filter(|address| !address.is_empty()).cloned())
+            }
+            (_, "NO_LEADER" | "NO_QUORUM" | "STORAGE_FULL") => {
+                Failure::NotNow(words_or(status, reason))
+            }
+            (Code::Unauthenticated, "NO_SESSION") => Failure::NoSession(words_or(status, reason)),
+            (Code::ResourceExhausted, "RATE_LIMITED") => {
+                let delay = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+                Failure::Busy(refusal(status, reason), delay.unwrap_or(Duration::from_millis(100)))
+            }
+            (Code::DeadlineExceeded, _) => Failure::Silent,
+            // A broken HTTP/2 stream shows itself as any of these, "h2 protocol error" as Unknown.
+            (
+                Code::Unavailable
+                | Code::Aborted
+                | Code::Unknown
+                | Code::Internal
+                | Code::Cancelled,
+                _,
+            ) => Failure::Lost(words_or(status, reason)),
+            _ => Failure::Refused(refusal(status, reason)),
+        }
+    }
+}
+
+fn refusal(status: &Status, reason: &str) -> Refusal {
+    let violations = status.get_details_bad_request().map_or_else(Vec::new, |bad| {
+        bad.field_violations
+            .into_iter()
+            .map(|v| FieldViolation { field: v.field, description: v.description })
+            .collect()
+    });
+    Refusal {
+        code: status.code(),
+        reason: reason.into(),
+        message: status.message().into(),
+        fields: violations,
+    }
+}
+
+fn words_or(status: &Status, reason: &str) -> String {
+    match (status.message(), reason) {
+        ("", "") => status.code().description().into(),
+        ("", reason) => reason.into(),
+        (message, _) => message.into(),
+    }
+}
+
+/// A failed connect, which the transport hides among the causes.
+fn connect_failure(status: &Status) -> Option<Failure> {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<tonic::ConnectError>().is_some() {
+            let reason = innermost(error);
+            let system = reason.downcast_ref::<io::Error>().map(io::Error::kind);
+            return Some(match system {
+                Some(io::ErrorKind::ConnectionRefused) => {
+                    Failure::Unreachable("connection refused".into())
+                }
+                Some(kind) if kind != io::ErrorKind::TimedOut => {
+                    Failure::Unreachable(reason.to_string())
+                }
+                _ => Failure::NoAnswerToConnect(reason.to_string()),
+            });
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn innermost<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    while let Some(deeper) = error.source() {
+        error = deeper;
+    }
+    error
+}

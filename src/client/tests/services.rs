@@ -1,0 +1,367 @@
+//! The fake's services: as little of each as the client's tests need.
+
+use std::pin::Pin;
+
+use tokio_stream::Stream;
+use tonic::{Code, Request, Response, Status, Streaming, async_trait};
+
+use super::fake::{Act, Node, not_leader, refusal};
+use crate::wire::chat::{
+    account_service_server::AccountService, cluster_service_server::ClusterService,
+    conversation_service_server::ConversationService, event_service_server::EventService,
+    message_service_server::MessageService, session_service_server::SessionService, *,
+};
+
+type Answer<Body> = Result<Response<Body>, Status>;
+type BoxStream<Item> = Pin<Box<dyn Stream<Item = Result<Item, Status>> + Send>>;
+
+fn later<Body>() -> Answer<Body> {
+    Err(Status::unimplemented("this server does not have it yet"))
+}
+
+#[async_trait]
+impl AccountService for Node {
+    async fn create_account(
+        &self,
+        request: Request<CreateAccountRequest>,
+    ) -> Answer<CreateAccountResponse> {
+        let body = request.into_inner();
+        self.answer("CreateAccount", &body.request_id, |world| {
+            if body.username.len() > 32 {
+                return Err(Status::invalid_argument("username: at most 32 bytes"));
+            }
+            if world.passwords.contains_key(&body.username) {
+                let words = "the name is taken; choose another one";
+                return Err(refusal(Code::AlreadyExists, "NAME_TAKEN", words));
+            }
+            world.passwords.insert(body.username.clone(), body.password.clone());
+            let session_token = format!("token-{}", body.username);
+            world.tokens.insert(session_token.clone(), body.username.clone());
+            let account = Some(Account { username: body.username.clone(), create_time: None });
+            Ok(CreateAccountResponse { account, session_token })
+        })
+        .await
+    }
+
+    async fn change_password(
+        &self,
+        _: Request<ChangePasswordRequest>,
+    ) -> Answer<ChangePasswordResponse> {
+        later()
+    }
+
+    async fn delete_account(
+        &self,
+        _: Request<DeleteAccountRequest>,
+    ) -> Answer<DeleteAccountResponse> {
+        later()
+    }
+
+    async fn get_account(&self, request: Request<GetAccountRequest>) -> Answer<GetAccountResponse> {
+        self.answer("GetAccount", "", |world| {
+            let username = world.caller(&request)?;
+            Ok(GetAccountResponse { account: Some(Account { username, create_time: None }) })
+        })
+        .await
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<ListAccountsRequest>,
+    ) -> Answer<ListAccountsResponse> {
+        self.answer("ListAccounts", "", |world| {
+            world.caller(&request)?;
+            // One a page, so that paging shows.
+            let after = &request.get_ref().page_token;
+            let mut rest = world.passwords.keys().filter(|name| *name > after);
+            let username = rest.next().cloned().unwrap_or_default();
+            let next_page_token = rest.next().map_or_else(String::new, |_| username.clone());
+            let accounts = vec![Account { username, create_time: None }];
+            Ok(ListAccountsResponse { accounts, next_page_token })
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl SessionService for Node {
+    async fn login(&self, request: Request<LoginRequest>) -> Answer<LoginResponse> {
+        let body = request.into_inner();
+        self.answer("Login", &body.request_id, |world| {
+            if world.passwords.get(&body.username) != Some(&body.password) {
+                let words = "wrong username or password";
+                return Err(refusal(Code::Unauthenticated, "BAD_CREDENTIALS", words));
+            }
+            let session_token = format!("token-{}", body.username);
+            world.tokens.insert(session_token.clone(), body.username.clone());
+            let account = Some(Account { username: body.username.clone(), create_time: None });
+            Ok(LoginResponse { account, session_token })
+        })
+        .await
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Answer<LogoutResponse> {
+        let id = request.get_ref().request_id.clone();
+        self.answer("Logout", &id, |world| {
+            let caller = world.caller(&request)?;
+            world.tokens.retain(|_, name| *name != caller);
+            Ok(LogoutResponse {})
+        })
+        .await
+    }
+
+    async fn list_sessions(&self, _: Request<ListSessionsRequest>) -> Answer<ListSessionsResponse> {
+        later()
+    }
+
+    async fn end_session(&self, _: Request<EndSessionRequest>) -> Answer<EndSessionResponse> {
+        later()
+    }
+}
+
+#[async_trait]
+impl MessageService for Node {
+    type SendMessagesStream = BoxStream<SendMessagesResponse>;
+
+    async fn send_message(
+        &self,
+        request: Request<SendMessageRequest>,
+    ) -> Answer<SendMessageResponse> {
+        let body = request.get_ref().clone();
+        self.answer("SendMessage", &body.request_id, |world| {
+            let caller = world.caller(&request)?;
+            let known = body.conversation.strip_prefix('@');
+            if !known.is_some_and(|name| world.passwords.contains_key(name)) {
+                return Err(refusal(Code::NotFound, "NO_SUCH_ACCOUNT", "there is no such account"));
+            }
+            if let Some(message) = world.outcomes.get(&body.request_id) {
+                return Ok(SendMessageResponse { message: Some(message.clone()) });
+            }
+            let message = world.say(&caller, &body.conversation, &body.body);
+            world.outcomes.insert(body.request_id.clone(), message.clone());
+            Ok(SendMessageResponse { message: Some(message) })
+        })
+        .await
+    }
+
+    async fn send_messages(
+        &self,
+        _: Request<Streaming<SendMessagesRequest>>,
+    ) -> Answer<Self::SendMessagesStream> {
+        later()
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<ListMessagesRequest>,
+    ) -> Answer<ListMessagesResponse> {
+        self.answer("ListMessages", "", |world| {
+            world.caller(&request)?;
+            let body = request.get_ref();
+            let of_it = world.messages.iter().filter(|m| m.conversation == body.conversation);
+            let messages: Vec<Message> = of_it.cloned().collect();
+            let skip = messages.len().saturating_sub(body.page_size.max(1) as usize);
+            Ok(ListMessagesResponse { messages: messages[skip..].to_vec(), has_more: skip > 0 })
+        })
+        .await
+    }
+
+    async fn edit_message(&self, _: Request<EditMessageRequest>) -> Answer<EditMessageResponse> {
+        later()
+    }
+
+    async fn delete_messages(
+        &self,
+        request: Request<DeleteMessagesRequest>,
+    ) -> Answer<DeleteMessagesResponse> {
+        let body = request.get_ref().clone();
+        self.answer("DeleteMessages", &body.request_id, |world| {
+            world.caller(&request)?;
+            let known = |id: &String| world.messages.iter().any(|m| m.message_id == *id);
+            if !body.message_ids.iter().all(known) {
+                return Err(refusal(Code::NotFound, "NO_SUCH_MESSAGE", "there is no such message"));
+            }
+            world.messages.retain(|m| !body.message_ids.contains(&m.message_id));
+            Ok(DeleteMessagesResponse {})
+        })
+        .await
+    }
+
+    async fn acknowledge_messages(
+        &self,
+        request: Request<AcknowledgeMessagesRequest>,
+    ) -> Answer<AcknowledgeMessagesResponse> {
+        let body = request.get_ref().clone();
+        self.answer("AcknowledgeMessages", &body.request_id, |world| {
+            world.caller(&request)?;
+            world.acknowledged.extend(body.message_ids);
+            Ok(AcknowledgeMessagesResponse {})
+        })
+        .await
+    }
+
+    async fn search_messages(
+        &self,
+        _: Request<SearchMessagesRequest>,
+    ) -> Answer<SearchMessagesResponse> {
+        later()
+    }
+}
+
+#[async_trait]
+impl ConversationService for Node {
+    async fn create_room(&self, _: Request<CreateRoomRequest>) -> Answer<CreateRoomResponse> {
+        later()
+    }
+    async fn join_room(&self, _: Request<JoinRoomRequest>) -> Answer<JoinRoomResponse> {
+        later()
+    }
+    async fn leave_room(&self, _: Request<LeaveRoomRequest>) -> Answer<LeaveRoomResponse> {
+        later()
+    }
+    async fn add_member(&self, _: Request<AddMemberRequest>) -> Answer<AddMemberResponse> {
+        later()
+    }
+    async fn remove_member(&self, _: Request<RemoveMemberRequest>) -> Answer<RemoveMemberResponse> {
+        later()
+    }
+    async fn list_members(&self, _: Request<ListMembersRequest>) -> Answer<ListMembersResponse> {
+        later()
+    }
+    async fn update_room(&self, _: Request<UpdateRoomRequest>) -> Answer<UpdateRoomResponse> {
+        later()
+    }
+    async fn transfer_room(&self, _: Request<TransferRoomRequest>) -> Answer<TransferRoomResponse> {
+        later()
+    }
+    async fn delete_room(&self, _: Request<DeleteRoomRequest>) -> Answer<DeleteRoomResponse> {
+        later()
+    }
+    async fn list_rooms(&self, _: Request<ListRoomsRequest>) -> Answer<ListRoomsResponse> {
+        later()
+    }
+
+    async fn list_conversations(
+        &self,
+        request: Request<ListConversationsRequest>,
+    ) -> Answer<ListConversationsResponse> {
+        self.answer("ListConversations", "", |world| {
+            world.caller(&request)?;
+            let mut conversations: Vec<Conversation> = Vec::new();
+            for message in &world.messages {
+                conversations.retain(|c| c.conversation != message.conversation);
+                let read_seq = world.read.get(&message.conversation).copied().unwrap_or(0);
+                conversations.insert(
+                    0,
+                    Conversation {
+                        conversation: message.conversation.clone(),
+                        last_seq: message.seq,
+                        read_seq,
+                        unread_count: message.seq - read_seq,
+                        last_message: Some(message.clone()),
+                        ..Conversation::default()
+                    },
+                );
+            }
+            Ok(ListConversationsResponse { conversations, next_page_token: String::new() })
+        })
+        .await
+    }
+
+    async fn mark_read(&self, request: Request<MarkReadRequest>) -> Answer<MarkReadResponse> {
+        let body = request.get_ref().clone();
+        self.answer("MarkRead", &body.request_id, |world| {
+            world.caller(&request)?;
+            let read = world.read.entry(body.conversation.clone()).or_default();
+            *read = (*read).max(body.seq);
+            Ok(MarkReadResponse { read_seq: *read })
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl EventService for Node {
+    type SubscribeStream = BoxStream<Event>;
+
+    async fn subscribe(&self, request: Request<SubscribeRequest>) -> Answer<Self::SubscribeStream> {
+        let start = self
+            .answer("Subscribe", "", |world| {
+                world.caller(&request)?;
+                let cursor = request.get_ref().cursor.clone();
+                world.cursors.push(cursor.clone());
+                // A cursor from before is replayed with the event just before it: at least once.
+                Ok(cursor.parse::<usize>().map_or(world.events.len(), |c| c.saturating_sub(1)))
+            })
+            .await?
+            .into_inner();
+        let node = self.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel(16);
+        tokio::spawn(async move {
+            let mut changes = node.changes.subscribe();
+            let breaks = changes.borrow_and_update().1;
+            let mut sent = start;
+            let mut caught_up = false;
+            loop {
+                let (mut next, now) = {
+                    let world = node.world.lock().unwrap();
+                    (world.events[sent..].to_vec(), world.caught_up())
+                };
+                sent += next.len();
+                if !caught_up {
+                    caught_up = true;
+                    next.push(now);
+                }
+                for event in next {
+                    if sender.send(Ok(event)).await.is_err() {
+                        return;
+                    }
+                }
+                if changes.changed().await.is_err() {
+                    return;
+                }
+                if changes.borrow_and_update().1 != breaks {
+                    let _ = sender.send(Err(not_leader(None))).await;
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(receiver))))
+    }
+
+    async fn set_typing(&self, _: Request<SetTypingRequest>) -> Answer<SetTypingResponse> {
+        later()
+    }
+
+    async fn set_presence(&self, _: Request<SetPresenceRequest>) -> Answer<SetPresenceResponse> {
+        later()
+    }
+}
+
+#[async_trait]
+impl ClusterService for Node {
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<GetStatusResponse> {
+        let leads = matches!(self.usual(), Act::Serve);
+        let server_id = self.place as i32 + 1;
+        let role = if leads { Role::Leader } else { Role::Follower } as i32;
+        let server = ServerStatus {
+            server_id,
+            address: "127.0.0.1:1".into(),
+            role,
+            in_sync: true,
+            applied_index: 7,
+            last_contact: 0,
+        };
+        Ok(Response::new(GetStatusResponse {
+            server_id,
+            role,
+            leader_id: 1,
+            epoch: "1.1".into(),
+            policy: "available".into(),
+            servers: vec![server],
+            copies: 3,
+            version: "0".into(),
+            ..GetStatusResponse::default()
+        }))
+    }
+}

@@ -1,0 +1,212 @@
+//! The shell: carries out what the pure code decides, over one channel a server.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use tokio::time;
+use tonic::{
+    Request, Response, Status,
+    metadata::{AsciiMetadataValue, MetadataMap},
+    transport::{Channel, Endpoint},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    Client, Patience,
+    attempts::{Attempts, Step},
+    error::Error,
+    failure::Failure,
+    route::{Route, ServerIndex},
+};
+
+/// One lazily connected channel a server.
+#[derive(Debug)]
+pub(super) struct Channels {
+    connect: Duration,
+    ping: Duration,
+    open: Mutex<BTreeMap<String, Channel>>,
+}
+
+impl Channels {
+    pub(super) fn new(patience: &Patience) -> Channels {
+        let open = Mutex::new(BTreeMap::new());
+        Channels { connect: patience.connect, ping: patience.ping, open }
+    }
+
+    /// The channel to this server; connects at its first call and again after a break.
+    pub(super) fn get(&self, address: &str) -> Result<Channel, Failure> {
+        let mut open = self.open.lock().expect("no holder panics");
+        if let Some(channel) = open.get(address) {
+            return Ok(channel.clone());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|error| Failure::Unreachable(format!("{address}: {error}")))?;
+        let channel = endpoint
+            .connect_timeout(self.connect)
+            .tcp_nodelay(true)
+            // A frozen peer's kernel keeps the connection alive; only an unanswered ping shows it.
+            .http2_keep_alive_interval(self.ping)
+            .keep_alive_timeout(self.ping)
+            .connect_lazy();
+        open.insert(address.to_owned(), channel.clone());
+        Ok(channel)
+    }
+
+    /// Gives up a connection that does not answer; calls under way on it go on.
+    fn forget(&self, address: &str) {
+        self.open.lock().expect("no holder panics").remove(address);
+    }
+}
+
+/// Whether a call needs a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Access {
+    /// Anybody may call.
+    Open,
+    /// Only a logged-in user may.
+    Session,
+}
+
+impl Client {
+    /// Makes a call with as many attempts as it takes. `request_id` is that of the request if it
+    /// changes something.
+    pub(super) async fn call<Body, Answer, Invoke, Pending>(
+        &self,
+        access: Access,
+        request_id: Option<&str>,
+        body: Body,
+        invoke: Invoke,
+    ) -> Result<Answer, Error>
+    where
+        Body: Clone,
+        Invoke: Fn(Channel, Request<Body>) -> Pending,
+        Pending: Future<Output = Result<Response<Answer>, Status>>,
+    {
+        Ok(self.call_at(access, request_id, body, invoke).await?.1)
+    }
+
+    /// As [`Client::call`], and tells which server answered.
+    pub(super) async fn call_at<Body, Answer, Invoke, Pending>(
+        &self,
+        access: Access,
+        request_id: Option<&str>,
+        body: Body,
+        invoke: Invoke,
+    ) -> Result<(ServerIndex, Answer), Error>
+    where
+        Body: Clone,
+        Invoke: Fn(Channel, Request<Body>) -> Pending,
+        Pending: Future<Output = Result<Response<Answer>, Status>>,
+    {
+        let token = self.session_token();
+        if access == Access::Session && token.is_none() {
+            return Err(Error::NotLoggedIn { detail: "there is no session".into() });
+        }
+        let mut attempts = Attempts::begin(request_id, &self.shared.patience, now());
+        let mut step = self.with_route(|route| attempts.first(route, now()));
+        loop {
+            step = match step {
+                Step::Try(server, patience) => {
+                    let request = authorized(body.clone(), token.as_ref())?;
+                    match self.attempt(server, patience, request, &invoke).await {
+                        Ok(answer) => return Ok((server, answer)),
+                        Err(failure) => self.failed(&mut attempts, server, failure),
+                    }
+                }
+                Step::Wait(delay) => {
+                    time::sleep(delay).await;
+                    self.with_route(|route| attempts.waited(route, now()))
+                }
+                Step::End(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt<Body, Answer, Invoke, Pending>(
+        &self,
+        server: ServerIndex,
+        patience: Duration,
+        mut request: Request<Body>,
+        invoke: &Invoke,
+    ) -> Result<Answer, Failure>
+    where
+        Invoke: Fn(Channel, Request<Body>) -> Pending,
+        Pending: Future<Output = Result<Response<Answer>, Status>>,
+    {
+        let address = self.with_route(|route| route.address(server).to_owned());
+        let channel = self.shared.channels.get(&address)?;
+        // The server may stop working on what nobody waits for any more.
+        request.set_timeout(patience);
+        let outcome = time::timeout(patience, invoke(channel, request)).await;
+        let failure = match outcome {
+            Ok(Ok(response)) => {
+                self.served(server, response.metadata());
+                return Ok(response.into_inner());
+            }
+            Ok(Err(status)) => Failure::read(&status),
+            Err(_) => Failure::Silent,
+        };
+        if failure == Failure::Silent {
+            self.shared.channels.forget(&address);
+        }
+        Err(failure)
+    }
+
+    fn failed(&self, attempts: &mut Attempts, server: ServerIndex, failure: Failure) -> Step {
+        let now = now();
+        let chance = chance();
+        let (notice, step) = self.with_route(|route| {
+            let notice = match &failure {
+                // Nothing is wrong with the server.
+                Failure::Refused(_) | Failure::NoSession(_) | Failure::Busy(..) => None,
+                _ => route.failed(server, &failure, now),
+            };
+            (notice, attempts.failed(route, server, failure, now, chance))
+        });
+        self.tell(notice);
+        step
+    }
+
+    fn served(&self, server: ServerIndex, metadata: &MetadataMap) {
+        let copies = metadata.get("chinwag-copies");
+        let copies = copies.and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+        let (moved, copies) = self.with_route(|route| {
+            let moved = route.served(server, now());
+            (moved, copies.and_then(|copies| route.copies(copies)))
+        });
+        self.tell(moved);
+        self.tell(copies);
+    }
+
+    pub(super) fn with_route<Output>(&self, act: impl FnOnce(&mut Route) -> Output) -> Output {
+        act(&mut self.shared.route.lock().expect("no holder panics"))
+    }
+}
+
+/// The clock of this room.
+pub(super) fn now() -> Instant {
+    time::Instant::now().into_std()
+}
+
+/// From 0 to 1; spreads the retries of many clients.
+pub(super) fn chance() -> f64 {
+    // Without chance the retries come together, which is slower but right.
+    getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
+}
+
+fn authorized<Body>(body: Body, token: Option<&Zeroizing<String>>) -> Result<Request<Body>, Error> {
+    let mut request = Request::new(body);
+    if let Some(token) = token {
+        let bearer = Zeroizing::new(format!("Bearer {}", token.as_str()));
+        let mut value = AsciiMetadataValue::try_from(bearer.as_str()).map_err(|_| {
+            Error::NotLoggedIn { detail: "the kept session token is damaged".into() }
+        })?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+    }
+    Ok(request)
+}

@@ -1,0 +1,45 @@
+//! The database: everything that outlives the process, and the only room that knows SQL.
+//!
+//! **It promises**
+//! - What a [`Completion`] or a returned `Ok` calls committed or persisted is on the disk.
+//! - Applying the same entries makes the same rows, outcomes and digest on every server, however the
+//!   entries are cut into batches: apply draws nothing, and reads no clock.
+//! - An update is carried out once: a repeat finds the stored outcome, on any server, after any restart.
+//! - A refusal changes nothing. Only an error that is no outcome stops the [`Writer`], loudly.
+//! - Readers see what is committed and nothing else, one consistent snapshot a call.
+//! - A damaged, truncated or missing file is an error, never an empty database.
+//!
+//! **It may not** decide what is committed (the protocol does), verify passwords, or let a Diesel type
+//! out. Integer keys stay inside: they are the log positions that created the rows, so they are equal
+//! on every server, but whoever is outside names things by 128-bit ids and names.
+//!
+//! On disk a data folder holds `LOCK`, `local.db` (what this server promised; never part of a snapshot),
+//! `CURRENT` (the name of the generation in use), one generation folder with `chat.db`, `staged/` for
+//! snapshots under way, and what was set aside: `reset-<n>` and `diverged-<n>`.
+
+mod apply;
+mod connection;
+mod digest;
+mod error;
+mod folder;
+mod handle;
+pub mod inspect;
+mod local;
+mod log;
+mod pool;
+mod query;
+mod rows;
+mod schema;
+mod snapshot;
+mod thread;
+mod writer;
+
+pub use connection::SCHEMA_VERSION;
+pub use error::StoreError;
+pub use folder::{DivergedFile, reset};
+pub use handle::{OpenOptions, Opened, Store};
+pub use pool::Reader;
+pub use query::{Answer, Around, Credentials, KnownSession, MessagePage, Page, Replay};
+pub use snapshot::verify_snapshot;
+pub use thread::{Completion, WriterCommand, WriterHandle};
+pub use writer::{Applied, Writer};

@@ -1,0 +1,93 @@
+//! Accounts by name, by id, by glob.
+
+use diesel::{
+    ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, SelectableHelper as _, sql_types::Bool,
+    sqlite::Sqlite,
+};
+
+use super::{
+    Answer,
+    page::{self, Page},
+};
+use crate::{
+    chat::{Account, AccountId, Glob, Username},
+    store::{
+        error::StoreError,
+        pool::Reader,
+        rows::{self, AccountRow},
+        schema::accounts,
+    },
+};
+
+diesel::infix_operator!(Matches, " GLOB ", Bool, backend: Sqlite);
+
+/// What verifying a password needs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Whose.
+    pub account: Account,
+    /// The Argon2id hash in PHC form.
+    pub password_hash: String,
+    /// Which of the account's passwords it is.
+    pub password_version: i64,
+}
+
+/// The hash is not for logs.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// The living account of this name with what verifying its password needs.
+    pub fn credentials(&mut self, name: &Username) -> Result<Option<Credentials>, StoreError> {
+        let row = rows::account_by_username(&mut self.connection, name.as_str())?;
+        row.map(|row| {
+            Ok(Credentials {
+                account: row.view()?,
+                password_version: row.password_version,
+                password_hash: row.password_hash,
+            })
+        })
+        .transpose()
+    }
+
+    /// The living account with this id.
+    pub fn account(&mut self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let row = rows::account_by_id(&mut self.connection, id)?;
+        row.filter(|row| !row.deleted).map(|row| row.view()).transpose()
+    }
+
+    /// A page of the accounts whose name matches, in the order of their names.
+    pub fn accounts(
+        &mut self,
+        pattern: &Glob,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<Answer<Page<Account>>, StoreError> {
+        let (size, after) = match (page::size(page_size), page::read_token(page_token)) {
+            (Ok(size), Ok(after)) => (size, after.unwrap_or_default()),
+            (Err(refusal), _) | (_, Err(refusal)) => return Ok(Err(refusal)),
+        };
+        let Ok(after) = String::from_utf8(after) else { return Ok(Err(page::bad_token())) };
+        // Brackets mean something to SQLite's GLOB, and nothing to ours.
+        let pattern = pattern.as_str().replace('[', "[[]");
+        let found: Vec<AccountRow> = accounts::table
+            .filter(accounts::deleted.eq(diesel::dsl::sql::<Bool>("0")))
+            .filter(accounts::username.gt(after))
+            .filter(Matches::new(
+                accounts::username,
+                diesel::dsl::sql::<diesel::sql_types::Text>("")
+                    .bind::<diesel::sql_types::Text, _>(pattern),
+            ))
+            .order(accounts::username)
+            .limit(size + 1)
+            .select(AccountRow::as_select())
+            .load(&mut self.connection)
+            .map_err(StoreError::database("list accounts"))?;
+        let page = page::cut(found, size, |last| page::token(last.username.as_bytes()));
+        let items = page.items.iter().map(AccountRow::view).collect::<Result<_, _>>()?;
+        Ok(Ok(Page { items, next_page_token: page.next_page_token }))
+    }
+}

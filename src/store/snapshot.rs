@@ -1,0 +1,49 @@
+//! Snapshots: a copy of everything that is committed, in one file that knows where in the log it stands.
+
+use std::path::Path;
+
+use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types::Text};
+
+use super::{
+    connection::{check_content, open_unchecked},
+    error::StoreError,
+    log,
+};
+use crate::cluster::Position;
+
+/// Copies the database into a new file and returns the copy's place in the log.
+pub(super) fn take(database: &Path, path: &Path) -> Result<Position, StoreError> {
+    let text = path.to_str().ok_or_else(|| StoreError::damaged(path, "its path is not UTF-8"))?;
+    let mut connection = open_unchecked(database)?;
+    sql_query("VACUUM INTO ?")
+        .bind::<Text, _>(text)
+        .execute(&mut connection)
+        .map_err(StoreError::database("write a snapshot"))?;
+    position(path)
+}
+
+/// Checks every page of a received snapshot, and returns its place in the log. Blocks for as long as
+/// reading the whole file takes.
+pub fn verify_snapshot(path: &Path) -> Result<Position, StoreError> {
+    #[derive(QueryableByName)]
+    struct Finding {
+        #[diesel(sql_type = Text)]
+        integrity_check: String,
+    }
+    let mut connection = open_unchecked(path)?;
+    check_content(&mut connection, path)?;
+    let findings: Vec<Finding> = sql_query("PRAGMA integrity_check(1)")
+        .load(&mut connection)
+        .map_err(|error| StoreError::damaged(path, error))?;
+    match findings.first() {
+        Some(finding) if finding.integrity_check == "ok" => position(path),
+        Some(finding) => Err(StoreError::damaged(path, &finding.integrity_check)),
+        None => Err(StoreError::damaged(path, "its check says nothing")),
+    }
+}
+
+fn position(path: &Path) -> Result<Position, StoreError> {
+    let mut connection = open_unchecked(path)?;
+    let head = log::head(&mut connection)?;
+    head.map(|head| head.last).ok_or_else(|| StoreError::damaged(path, "it holds no log"))
+}
