@@ -39,7 +39,8 @@ async fn a_malformed_field_is_named_and_nothing_happens() {
         let answer = door.messages().send_message(request).await;
         assert_bad_field(&answer.expect_err(field), field);
     }
-    let ids = |ids: Vec<String>| DeleteMessagesRequest { request_id: request_id(), message_ids: ids };
+    let ids =
+        |ids: Vec<String>| DeleteMessagesRequest { request_id: request_id(), message_ids: ids };
     for bad in [vec!["one".to_owned()], vec![kept.message_id.clone(); 501]] {
         let answer = door.messages().delete_messages(ids(bad)).await;
         assert_bad_field(&answer.expect_err("bad ids"), "message_ids");
@@ -105,7 +106,8 @@ async fn what_is_not_there_is_not_found() {
         message_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
     };
     let unknown = "0".repeat(32);
-    let answer = alice.door().messages().delete_messages(delete([&kept.message_id, &unknown])).await;
+    let answer =
+        alice.door().messages().delete_messages(delete([&kept.message_id, &unknown])).await;
     assert_refused(&answer.expect_err("one is unknown"), Code::NotFound, "NO_SUCH_MESSAGE");
     let others = delete([&kept.message_id, &kept.message_id]);
     let answer = carol.call(|door| {

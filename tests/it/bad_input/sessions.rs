@@ -31,7 +31,8 @@ async fn every_call(door: &Door) -> Vec<(&'static str, Option<Status>)> {
     let mark = MarkReadRequest { request_id: request_id(), conversation: conversation(), seq: 1 };
     let delete = DeleteMessagesRequest { request_id: request_id(), message_ids: Vec::new() };
     let receive = AcknowledgeMessagesRequest { request_id: request_id(), message_ids: Vec::new() };
-    let room = CreateRoomRequest { request_id: request_id(), room: "r".into(), ..Default::default() };
+    let room =
+        CreateRoomRequest { request_id: request_id(), room: "r".into(), ..Default::default() };
     let logout = LogoutRequest { request_id: request_id() };
     vec![
         ("GetAccount", end(accounts.get_account(GetAccountRequest {})).await),

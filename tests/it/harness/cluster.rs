@@ -117,6 +117,11 @@ impl Cluster {
     /// The same with more arguments.
     pub(crate) async fn start_server_with(&mut self, id: u32, arguments: &[&str]) {
         self.launch(id, arguments);
+        self.answers(id, arguments).await;
+    }
+
+    /// Waits until a launched server answers; launches it again if somebody else had its port.
+    pub(crate) async fn answers(&mut self, id: u32, arguments: &[&str]) {
         let door = self.door(id);
         let end = tokio::time::Instant::now() + READY;
         loop {
@@ -142,7 +147,18 @@ impl Cluster {
 
     /// A process with a server's ID that the cluster does not keep.
     pub(crate) fn spawn(&self, id: u32, arguments: &[&str], log: String) -> Process {
-        let (id, config) = (id.to_string(), self.config().display().to_string());
+        self.spawn_with_config(id, &self.config(), arguments, log)
+    }
+
+    /// The same with another config file.
+    pub(crate) fn spawn_with_config(
+        &self,
+        id: u32,
+        config: &Path,
+        arguments: &[&str],
+        log: String,
+    ) -> Process {
+        let (id, config) = (id.to_string(), config.display().to_string());
         let mut all = vec!["--id", &id, "--config", &config];
         all.extend(arguments);
         let log = self.folder().join(log);

@@ -18,10 +18,10 @@ mod seat;
 mod wait;
 
 pub(crate) use cluster::{Cluster, all};
-pub(crate) use contents::bodies;
-pub(crate) use door::{Door, is_unknown_outcome, reason};
+pub(crate) use contents::{bodies, contents_are_equal, database, query, stored_messages};
+pub(crate) use door::{Door, reason};
 pub(crate) use options::Options;
-pub(crate) use process::{Exit, Process};
+pub(crate) use process::Exit;
 pub(crate) use receiver::Receiver;
 pub(crate) use seat::{PASSWORD, User};
 pub(crate) use wait::{until, within};
