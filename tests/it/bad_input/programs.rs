@@ -82,15 +82,22 @@ async fn a_port_in_use_is_said_and_nothing_is_touched() {
 }
 
 #[tokio::test]
-async fn without_a_terminal_a_reset_needs_to_be_confirmed() {
+async fn without_a_terminal_a_reset_asks_nobody_and_keeps_one_copy() {
     let mut cluster = Cluster::start().await;
     let alice = User::create(&cluster, "alice").await;
     alice.send("@alice", "kept").await;
-    cluster.stop(3).await;
-    let before = fs::read(database(&cluster, 3)).expect("a database");
-    let exit = run(&cluster, 3, &["--reset"]).await;
-    assert!(!exit.status.success() && exit.log.contains("--yes"), "{}", exit.log);
-    assert_eq!(fs::read(database(&cluster, 3)).expect("still there"), before);
+    let aside = |cluster: &Cluster| {
+        let entries = fs::read_dir(cluster.data(3)).expect("its folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("reset-")).count()
+    };
+    for _ in 0..2 {
+        cluster.stop(3).await;
+        cluster.start_server_with(3, &["--reset"]).await;
+        cluster.in_sync(all()).await;
+        assert_eq!(aside(&cluster), 1, "the old database is moved aside, and one copy is kept");
+    }
+    assert_eq!(bodies(&alice.history("@alice").await), ["kept"]);
 }
 
 #[tokio::test]

@@ -89,11 +89,6 @@ impl User {
         self.doors = self.doors.iter().map(|door| door.with(token)).collect();
     }
 
-    /// The address of the direct conversation with this user.
-    pub(crate) fn address(&self) -> String {
-        format!("@{}", self.name)
-    }
-
     /// The door of the server that answered last.
     pub(crate) fn door(&self) -> Door {
         self.doors[self.at.load(Ordering::Relaxed)].clone()

@@ -1,6 +1,6 @@
 //! Servers that stop without dying.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use chinwag::wire::chat::{GetAccountRequest, ListMessagesRequest, Role, SendMessageRequest};
 use tokio::time::{Instant, timeout};
@@ -33,12 +33,11 @@ async fn a_thawed_leader_refuses_reads_and_writes() {
     };
     let (mut reads, mut writes) = (at_old.messages(), at_old.messages());
     let waiting = async { tokio::join!(reads.list_messages(list), writes.send_message(send)) };
-    let thaw = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        cluster.thaw(old);
-    };
-    let both = async { tokio::join!(waiting, thaw).0 };
-    let (read, written) = timeout(Duration::from_secs(10), both).await.expect("both are answered");
+    let mut waiting = pin!(waiting);
+    assert!(timeout(Duration::from_millis(50), &mut waiting).await.is_err(), "it is frozen");
+    cluster.thaw(old);
+    let both = timeout(Duration::from_secs(10), waiting).await;
+    let (read, written) = both.expect("both are answered");
     assert!(read.is_err(), "a deposed leader reads: {read:?}");
     assert!(written.is_err(), "a deposed leader writes: {written:?}");
 
