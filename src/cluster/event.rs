@@ -108,7 +108,9 @@ pub struct LocalState {
     pub promised_to: BTreeSet<ServerId>,
     /// The lineage that the folder ever belonged to; survives `--reset`.
     pub belonged: Option<Hash>,
-    /// What is remembered of the others.
+    /// What is remembered of the others. An entry about this server itself says that its log was
+    /// emptied, old or replaced, so that it may lack what this server once acknowledged: it promises
+    /// nothing until it is in sync again. It is kept and read back like the others.
     pub peers: BTreeMap<ServerId, PeerMemory>,
 }
 

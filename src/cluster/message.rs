@@ -83,7 +83,7 @@ pub enum Body {
         seq: Seq,
         /// The hash there.
         hash: Hash,
-        /// The digest of the tables there.
+        /// The digest of the tables there; all zero when the follower does not know it.
         digest: Hash,
     },
     /// They are not taken.

@@ -61,6 +61,8 @@ pub enum Answer {
     Message(Message),
     /// A part of a snapshot's stream.
     Part(RegisterFollowerResponse),
+    /// Nothing follows.
+    End,
 }
 
 type Key = (ServerId, Rpc, u64);

@@ -31,6 +31,8 @@ mod query;
 mod rows;
 mod schema;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod writer;
 

@@ -16,10 +16,8 @@ use crate::chat::{
     RoomName, SessionId, Timestamp, Username,
 };
 
-/// `conversations.kind`.
+/// `conversations.kind` of a direct conversation; a room's is 2.
 pub(super) const DIRECT: i64 = 1;
-/// `conversations.kind`.
-pub(super) const ROOM: i64 = 2;
 
 #[derive(Queryable, Selectable, Clone)]
 #[diesel(table_name = accounts, check_for_backend(Sqlite))]
@@ -64,7 +62,6 @@ pub(super) struct ConversationRow {
 #[diesel(table_name = members, check_for_backend(Sqlite))]
 pub(super) struct MemberRow {
     pub(super) account: i64,
-    pub(super) conversation: i64,
     pub(super) joined_seq: i64,
     pub(super) read_seq: i64,
     pub(super) read_position: i64,

@@ -4,6 +4,8 @@
 //! and never reaches a room below. Nothing here decides anything.
 
 pub mod peer;
+pub mod update;
+pub mod view;
 
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 mod generated {
@@ -17,6 +19,7 @@ mod generated {
         tonic::include_proto!("chinwag.log.v1");
     }
 }
+
 
 pub use generated::{chat, cluster, log};
 

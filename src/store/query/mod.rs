@@ -3,6 +3,7 @@
 
 mod accounts;
 mod conversations;
+mod history;
 mod messages;
 mod page;
 mod replay;

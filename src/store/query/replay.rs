@@ -46,8 +46,8 @@ enum Item {
 impl Reader {
     /// What changed for the viewer after one log position and up to another, in the order of the log:
     /// about `limit` happenings (those of one position are never torn apart). It is complete when
-    /// `told_until` is `until`. A message is told as it is now; one that came and changed within the
-    /// part is told as new.
+    /// `told_until` is `until`. Everything is told as it is now, so a message that came and changed since
+    /// is told twice.
     ///
     /// # Panics
     /// When `limit` is 0: no part would ever be told.

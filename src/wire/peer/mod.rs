@@ -6,6 +6,8 @@
 mod answers;
 mod parts;
 mod questions;
+#[cfg(test)]
+mod tests;
 
 pub use answers::{
     RegisterPart, SnapshotParts, accept_response, evict_response, fetch_response,

@@ -1,0 +1,437 @@
+//! The core itself: its state, and who hears what. The rules are in the files named after them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    candidate::Candidate,
+    epoch::{Epoch, Incarnation, ServerId},
+    event::{Boot, Effect, Event, LocalState, OpId, Policy, Settings, Time},
+    follower::{Following, Registration},
+    leader::Leader,
+    log::{Hash, Seq},
+    log_index::LogIndex,
+    message::{Body, KnownCommitted, Message, Mode},
+    mutant::Mutant,
+    peer::Peer,
+    random::Random,
+    work::Work,
+};
+
+/// A longer gap between two steps means that this process was stopped (P14).
+const OWN_PAUSE: Duration = Duration::from_millis(500);
+
+/// What this server is worth to the others while it neither leads nor asks to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Standing {
+    /// Knows nothing, or nothing that may be trusted.
+    Blank,
+    /// Has a log and does not know whether it is current.
+    Recovering,
+    /// In sync, as far as it knows, with the leader of this epoch.
+    Follower(Epoch),
+}
+
+/// The protocol of one server: a function from an event and the time to effects.
+#[derive(Clone, Debug)]
+pub struct Core {
+    pub(super) settings: Settings,
+    pub(super) local: LocalState,
+    pub(super) fresh_lineage: Hash,
+    pub(super) incarnation: Incarnation,
+    pub(super) now: Time,
+    pub(super) started: Time,
+    pub(super) log: LogIndex,
+    /// The digest of the tables at the end of the log, where it is known.
+    pub(super) digest: Option<Hash>,
+
+    pub(super) standing: Standing,
+    pub(super) leader: Option<Box<Leader>>,
+    pub(super) candidate: Option<Box<Candidate>>,
+    pub(super) following: Option<Following>,
+    pub(super) registration: Registration,
+    /// What this server knows to be committed, and holds.
+    pub(super) known: Option<KnownCommitted>,
+    /// What the leader said is committed; believed once the log reaches it.
+    pub(super) heard: Option<KnownCommitted>,
+
+    pub(super) peers: BTreeMap<ServerId, Peer>,
+    /// A promise may not be given, nor anything else stored, before this ends.
+    pub(super) work: Option<Work>,
+    pub(super) queue: VecDeque<Message>,
+    pub(super) effects: Vec<Effect>,
+    next_op: OpId,
+    pub(super) next_nonce: u64,
+    pub(super) random: Random,
+    /// The greatest epoch number that was seen anywhere.
+    pub(super) greatest_number: u64,
+
+    pub(super) next_heartbeat: Time,
+    pub(super) next_memory: Time,
+    pub(super) memory_changed: bool,
+    pub(super) leaderless_since: Option<Time>,
+    pub(super) no_election_before: Time,
+    pub(super) disk_low: bool,
+    pub(super) next_disk_resign: Time,
+    /// Since when a shutdown is under way.
+    pub(super) shutting_down: Option<Time>,
+    pub(super) ended: bool,
+    /// In this life the log was proved current or replaced, so that older memories of it are void.
+    pub(super) renewed: bool,
+    /// A blank server may take updates (P20, `majority`).
+    pub(super) promise_learned: bool,
+    pub(super) mutant: Option<Mutant>,
+}
+
+impl Core {
+    /// A server that just started (P1), and the first effects.
+    pub fn new(settings: Settings, boot: Boot, now: Time) -> (Core, Vec<Effect>) {
+        Core::with_mutant(settings, boot, now, None)
+    }
+
+    /// The same with a rule left out, for the tests of the tests.
+    #[doc(hidden)]
+    pub fn with_mutant(
+        settings: Settings,
+        boot: Boot,
+        now: Time,
+        mutant: Option<Mutant>,
+    ) -> (Core, Vec<Effect>) {
+        assert!(settings.servers.contains(&settings.id), "this server is not a configured one");
+        let others = settings.servers.iter().filter(|id| **id != settings.id);
+        let mut core = Core {
+            peers: others.map(|id| (*id, Peer::new())).collect(),
+            incarnation: Incarnation { starts: boot.local.starts, bumps: 0, random: boot.random },
+            greatest_number: boot.local.promised.number,
+            standing: if boot.log.is_some() { Standing::Recovering } else { Standing::Blank },
+            log: LogIndex::new(boot.log),
+            local: boot.local,
+            fresh_lineage: boot.fresh_lineage,
+            random: Random::new(boot.random),
+            settings,
+            now,
+            started: now,
+            digest: None,
+            leader: None,
+            candidate: None,
+            following: None,
+            registration: Registration::default(),
+            known: None,
+            heard: None,
+            work: None,
+            queue: VecDeque::new(),
+            effects: Vec::new(),
+            next_op: 1,
+            next_nonce: 1,
+            next_heartbeat: now,
+            next_memory: now,
+            memory_changed: false,
+            leaderless_since: None,
+            no_election_before: now,
+            disk_low: false,
+            next_disk_resign: now,
+            shutting_down: None,
+            ended: false,
+            renewed: false,
+            promise_learned: false,
+            mutant,
+        };
+        core.begin();
+        core.turn();
+        let effects = std::mem::take(&mut core.effects);
+        (core, effects)
+    }
+
+    fn begin(&mut self) {
+        if let Some(last) = self.log.last() {
+            self.greatest_number = self.greatest_number.max(last.epoch.number);
+            let lineage = self.log.lineage();
+            if self.local.belonged != lineage || self.local.promised < last.epoch {
+                self.local.belonged = lineage;
+                self.local.promised = self.local.promised.max(last.epoch);
+                self.persist();
+            }
+        } else if self.local.belonged.is_some() || self.is_distrusted() {
+            // The data folder was emptied: what it acknowledged may be known to nobody but its peers.
+            self.distrust_own_log();
+        }
+        self.begin_as_mutant();
+    }
+
+    /// What the event brings about, to be carried out in order.
+    ///
+    /// # Panics
+    /// If updates are submitted while [`Core::takes_updates`] denies it, or an invariant is broken.
+    pub fn step(&mut self, event: Event, now: Time) -> Vec<Effect> {
+        if self.ended {
+            return Vec::new();
+        }
+        let gap = now.0.saturating_sub(self.now.0);
+        self.now = self.now.max(now);
+        if gap > OWN_PAUSE {
+            self.own_pause(gap);
+        }
+        self.receive(event);
+        self.turn();
+        std::mem::take(&mut self.effects)
+    }
+
+    fn receive(&mut self, event: Event) {
+        match event {
+            Event::Tick => {}
+            Event::Message(message) => self.on_message(message),
+            Event::Probed { peer, refused } => {
+                let now = self.now;
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.end_probe(refused, now);
+                }
+            }
+            Event::StreamEnded { peer } => {
+                self.probe(peer, Duration::ZERO);
+                self.stream_ended(peer);
+            }
+            Event::Submit(operations) => self.on_submit(operations),
+            Event::Read(id) => self.on_read(id),
+            Event::Applied { op, digest } => self.on_applied(op, digest),
+            Event::Committed { op } => self.on_committed(op),
+            Event::Stored { op, digest } => self.on_stored(op, digest),
+            Event::Installed { op, log } => self.on_installed(op, log),
+            Event::StoreFailed { reason } => self.fail(reason),
+            Event::DiskLow(low) => self.disk_low = low,
+            Event::ForceLead => self.force_lead(),
+            Event::Shutdown => self.begin_shutdown(),
+        }
+    }
+
+    /// Looks at every rule that waits for a state of affairs.
+    fn turn(&mut self) {
+        if self.ended {
+            return;
+        }
+        if self.now >= self.next_heartbeat {
+            self.next_heartbeat = Time(self.now.0 + self.settings.timing.heartbeat_interval);
+            self.send_heartbeats();
+            self.probe_the_quiet();
+        }
+        self.turn_work();
+        self.turn_blank();
+        self.turn_follower();
+        self.turn_succession();
+        self.turn_leader();
+        self.turn_reads();
+        self.turn_shutdown();
+        self.turn_memory();
+        self.turn_trim();
+    }
+
+    fn on_message(&mut self, message: Message) {
+        if !self.admit(&message) {
+            return;
+        }
+        self.greatest_number = self.greatest_number.max(message.promised.number);
+        self.step_down_for(&message);
+        if self.work_is_under_way() && waits_for_work(&message.body) {
+            self.keep_for_later(message);
+            return;
+        }
+        self.dispatch(message);
+    }
+
+    pub(super) fn dispatch(&mut self, message: Message) {
+        match message.body {
+            Body::Heartbeat(_) | Body::HeartbeatReply(_) => self.on_report(message),
+            Body::Register { .. } => self.on_register(message),
+            Body::Welcome { epoch } => self.on_welcome(&message, epoch),
+            Body::Suffix(_) | Body::Accept(_) => self.on_updates(message),
+            Body::Snapshot { epoch, position } => self.on_snapshot(&message, epoch, position),
+            Body::Diverged { epoch, common } => self.on_diverged(&message, epoch, common),
+            Body::RegisterRefused { .. } => {}
+            Body::Accepted { .. } => self.on_accepted(&message),
+            Body::Rejected { epoch, reason, last } => {
+                self.on_rejected(&message, epoch, reason, last);
+            }
+            Body::Prepare { epoch } => self.on_prepare(&message, epoch),
+            Body::Promise { .. } => self.on_promise(message),
+            Body::PrepareRefused { .. } => self.on_prepare_refused(&message),
+            Body::Fetch { .. } => self.on_fetch(message),
+            Body::Fetched(_) => self.on_fetched(message),
+            Body::Evict { epoch } => self.on_evict(&message, epoch),
+            Body::Evicted { .. } => {}
+            Body::Resign { epoch, left } => self.on_resign(&message, epoch, left),
+        }
+    }
+
+    /// When the next [`Event::Tick`] is due.
+    pub fn next_deadline(&self) -> Option<Time> {
+        if self.ended {
+            return None;
+        }
+        let election = self.election_deadline().filter(|at| *at > self.now);
+        let silence = self.peers.values().filter_map(Peer::unanswered_since);
+        let silence = silence.map(|at| Time(at.0 + self.settings.timing.failure_timeout));
+        let later = silence.filter(|at| *at > self.now).min();
+        [Some(self.next_heartbeat), election, later].into_iter().flatten().min()
+    }
+
+    /// What this server is doing.
+    pub fn mode(&self) -> Mode {
+        if let Some(leader) = &self.leader {
+            return Mode::Leader(leader.epoch);
+        }
+        if let Some(candidate) = &self.candidate {
+            return Mode::Candidate(candidate.epoch);
+        }
+        match self.standing {
+            Standing::Blank => Mode::Blank,
+            Standing::Recovering if self.is_distrusted() => Mode::Blank,
+            Standing::Recovering => Mode::Recovering,
+            Standing::Follower(epoch) => Mode::Follower(epoch),
+        }
+    }
+
+    /// Whether this server leads and its first view is committed.
+    pub fn serving(&self) -> bool {
+        !self.ended && self.leader.as_ref().is_some_and(|leader| leader.serving)
+    }
+
+    /// Whether [`Event::Submit`] may come now.
+    pub fn takes_updates(&self) -> bool {
+        let idle = |leader: &Leader| leader.serving && leader.batch.is_none();
+        self.leader.as_deref().is_some_and(idle)
+            && !self.ended
+            && !self.disk_low
+            && self.shutting_down.is_none()
+    }
+
+    /// Whether writes are refused for want of disk (P18).
+    pub fn writes_refused_for_disk(&self) -> bool {
+        self.disk_low && self.serving()
+    }
+
+    pub(super) fn me(&self) -> ServerId {
+        self.settings.id
+    }
+
+    pub(super) fn majority(&self) -> usize {
+        self.settings.servers.len() / 2 + 1
+    }
+
+    /// The place up to which this server knows the log to be committed; 0 when it knows nothing.
+    pub(super) fn committed_seq(&self) -> Seq {
+        self.known.map_or(0, |known| known.seq)
+    }
+
+    /// In sync, and it knows so: it may lead without asking those who cannot be asked (P12).
+    pub(super) fn has_authority(&self) -> bool {
+        let Standing::Follower(_) = self.standing else { return false };
+        let from =
+            if self.mutant == Some(Mutant::JoinCountsEarly) { u64::MAX } else { self.committed_seq() };
+        from > 0 && self.log.in_every_view_from(from, self.me())
+    }
+
+    pub(super) fn is_live(&self, id: ServerId) -> bool {
+        self.peers[&id].is_live(self.now, self.settings.timing.failure_timeout)
+    }
+
+    pub(super) fn is_dead(&self, id: ServerId) -> bool {
+        self.peers[&id].is_dead(self.now, self.settings.timing.failure_timeout)
+    }
+
+    pub(super) fn is_silent(&self, id: ServerId) -> bool {
+        self.peers[&id].is_silent(self.now, self.settings.timing.failure_timeout)
+    }
+
+    pub(super) fn others(&self) -> BTreeSet<ServerId> {
+        self.peers.keys().copied().collect()
+    }
+
+    pub(super) fn new_op(&mut self) -> OpId {
+        self.next_op += 1;
+        self.next_op - 1
+    }
+
+    pub(super) fn new_nonce(&mut self) -> u64 {
+        self.next_nonce += 1;
+        self.next_nonce - 1
+    }
+
+    pub(super) fn persist(&mut self) {
+        self.memory_changed = false;
+        self.effects.push(Effect::Persist(self.local.clone()));
+    }
+
+    pub(super) fn tell(&mut self, sentence: String) {
+        self.effects.push(Effect::Tell(sentence));
+    }
+
+    /// A message from the present life of this server, as the driver sends one for
+    /// [`Effect::SendSnapshot`].
+    pub fn message(&self, to: ServerId, nonce: u64, body: Body) -> Message {
+        Message {
+            from: self.me(),
+            to,
+            incarnation: self.incarnation,
+            receiver: self.peers[&to].incarnation,
+            nonce,
+            promised: self.local.promised,
+            body,
+        }
+    }
+
+    pub(super) fn send(&mut self, to: ServerId, nonce: u64, body: Body) {
+        let message = self.message(to, nonce, body);
+        self.effects.push(Effect::Send(message));
+    }
+
+    pub(super) fn answer(&mut self, question: &Message, body: Body) {
+        self.send(question.from, question.nonce, body);
+    }
+
+    pub(super) fn probe(&mut self, id: ServerId, at_most_every: Duration) {
+        if !self.settings.trust_refused {
+            return;
+        }
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if at_most_every.is_zero() || peer.unanswered_since().is_some() {
+            let again = at_most_every.max(self.settings.timing.heartbeat_interval / 4);
+            if peer.begin_probe(now, again) {
+                self.effects.push(Effect::Probe(id));
+            }
+        }
+    }
+
+    fn probe_the_quiet(&mut self) {
+        let interval = self.settings.timing.heartbeat_interval;
+        let now = self.now;
+        for id in self.others() {
+            let since = self.peers[&id].unanswered_since();
+            if since.is_some_and(|since| now.0 >= since.0 + interval * 2) {
+                self.probe(id, interval * 2);
+            }
+        }
+    }
+
+    pub(super) fn policy_minimum(&self) -> usize {
+        match self.settings.policy {
+            Policy::Available => 1,
+            Policy::Majority => self.majority(),
+        }
+    }
+}
+
+/// Whether it may be answered only when no own store work is under way: a promise or an
+/// acknowledgement in the middle would speak of a log that is about to change.
+fn waits_for_work(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Accept(_)
+            | Body::Suffix(_)
+            | Body::Snapshot { .. }
+            | Body::Fetched(_)
+            | Body::Fetch { .. }
+            | Body::Prepare { .. }
+    )
+}

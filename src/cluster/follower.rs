@@ -1,0 +1,444 @@
+//! A server that follows: it takes updates (P4), asks the leader for what it lacks (P17), believes what
+//! the leader says is committed, and leaves the view when it is asked to (P9).
+
+use std::time::Duration;
+
+use super::{
+    core::{Core, Standing},
+    epoch::{Epoch, Incarnation, ServerId},
+    event::{Effect, OpId, Time},
+    log::{Hash, LogSummary, Payload, Position, Seq},
+    log_index::{Chunk, LogIndex},
+    message::{Body, KnownCommitted, Message, Rejection, Updates},
+    mutant::Mutant,
+    work::{Work, WorkKind},
+};
+
+/// Digest of an acknowledgement whose sender does not know its own: nothing is compared.
+pub(super) const NO_DIGEST: Hash = Hash([0; 32]);
+const FIRST_EVICTION: Duration = Duration::from_secs(1);
+const LONGEST_EVICTION: Duration = Duration::from_secs(60);
+const FIRST_SNAPSHOT_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_SNAPSHOT_WAIT: Duration = Duration::from_secs(300);
+
+/// The leader that this life takes updates from. Only a leader that addressed this life can set it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Following {
+    pub(super) epoch: Epoch,
+    pub(super) leader: ServerId,
+    pub(super) life: Incarnation,
+    /// When its stream brought something.
+    heard_at: Time,
+}
+
+/// How this server asks for what it lacks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Registration {
+    /// Not before this.
+    next_at: Option<Time>,
+    target: Option<(ServerId, Epoch, Option<Incarnation>)>,
+    /// The first and the newest Register to that target.
+    first_nonce: u64,
+    newest_nonce: u64,
+    /// Only a snapshot helps; how many updates the present file has that the leader lacks.
+    snapshot: Option<Option<u64>>,
+    snapshot_wait: Option<Duration>,
+    /// An update did not continue the own log.
+    gap: bool,
+    eviction_wait: Option<Duration>,
+}
+
+impl Registration {
+    /// Only a snapshot helps; `aside` as in [`Effect::Install`].
+    pub(super) fn want_snapshot(&mut self, aside: Option<u64>) {
+        self.snapshot = Some(aside);
+        self.next_at = None;
+    }
+
+    pub(super) fn soon(&mut self) {
+        if self.eviction_wait.is_none() {
+            self.next_at = None;
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn turn_follower(&mut self) {
+        let busy = self.leader.is_some() || self.candidate.is_some() || self.work.is_some();
+        if busy || self.shutting_down.is_some() || self.disk_low {
+            return;
+        }
+        let followed = self.following.filter(|now| self.registration.gap && self.is_live(now.leader));
+        let followed = followed.map(|now| (now.leader, now.epoch));
+        let Some((leader, epoch)) = followed.or_else(|| self.any_live_leader()) else { return };
+        let early = self.registration.next_at.is_some_and(|at| self.now < at);
+        if early || !self.may_take_from(epoch) || !self.lacks_something(leader, epoch) {
+            return;
+        }
+        self.register(leader, epoch);
+    }
+
+    fn lacks_something(&self, leader: ServerId, epoch: Epoch) -> bool {
+        let life = self.peers[&leader].incarnation;
+        let Some(following) = self.following else { return true };
+        let other = following.epoch != epoch || Some(following.life) != life;
+        if other || self.registration.gap || self.registration.snapshot.is_some() {
+            return true;
+        }
+        let Some(report) = &self.peers[&leader].report else { return false };
+        let behind = report.last.is_some_and(|last| last.seq > self.log.last_seq());
+        let outside = report.view.as_ref().is_some_and(|view| !view.1.members.contains(&self.me()));
+        let patience = self.settings.timing.heartbeat_interval * 4;
+        (behind || outside) && self.now.0 >= following.heard_at.0 + patience
+    }
+
+    fn register(&mut self, leader: ServerId, epoch: Epoch) {
+        let nonce = self.new_nonce();
+        let target = Some((leader, epoch, self.peers[&leader].incarnation));
+        let heartbeat = self.settings.timing.heartbeat_interval;
+        let registration = &mut self.registration;
+        if registration.target != target {
+            registration.target = target;
+            registration.first_nonce = nonce;
+            registration.snapshot_wait = None;
+        }
+        registration.newest_nonce = nonce;
+        let snapshot = registration.snapshot.is_some();
+        let mut wait = heartbeat * 4;
+        if snapshot {
+            wait = registration.snapshot_wait.unwrap_or(FIRST_SNAPSHOT_WAIT);
+            registration.snapshot_wait = Some((wait * 2).min(LONGEST_SNAPSHOT_WAIT));
+        }
+        registration.next_at = Some(Time(self.now.0 + wait));
+        let last = if snapshot { None } else { self.log.last() };
+        let boundaries = if snapshot { Vec::new() } else { self.log.boundaries().to_vec() };
+        let lineage = self.log.last().and_then(|_| self.log.lineage());
+        self.send(leader, nonce, Body::Register { last, boundaries, lineage });
+    }
+
+    /// Whether the sender is the leader to follow in this epoch; steps down and promises if need be.
+    fn follow(&mut self, message: &Message, epoch: Epoch) -> bool {
+        if epoch.server != message.from || epoch < self.local.promised {
+            return false;
+        }
+        if !self.may_take_from(epoch) || self.shutting_down.is_some() {
+            return false;
+        }
+        if self.leader.is_some() {
+            self.step_down("another server leads a greater epoch", false);
+        }
+        if self.candidate.as_ref().is_some_and(|candidate| candidate.epoch != epoch) {
+            self.give_up_candidacy();
+        }
+        if self.work_is_under_way() {
+            self.keep_for_later(message.clone());
+            return false;
+        }
+        if epoch > self.local.promised {
+            self.local.promised = epoch;
+            self.local.promised_to.insert(message.from);
+            self.persist();
+        }
+        self.greatest_number = self.greatest_number.max(epoch.number);
+        let life = message.incarnation;
+        let same = self.following.is_some_and(|now| now.epoch == epoch && now.life == life);
+        if !same {
+            self.heard = None;
+        }
+        self.following =
+            Some(Following { epoch, leader: message.from, life, heard_at: self.now });
+        true
+    }
+
+    pub(super) fn on_welcome(&mut self, message: &Message, epoch: Epoch) {
+        self.follow(message, epoch);
+    }
+
+    pub(super) fn on_updates(&mut self, message: Message) {
+        let (Body::Accept(updates) | Body::Suffix(updates)) = message.body.clone() else { return };
+        if updates.epoch < self.local.promised {
+            self.reject(&message, updates.epoch, Rejection::LowerEpoch);
+            return;
+        }
+        if self.disk_low {
+            self.reject(&message, updates.epoch, Rejection::NoDisk);
+            return;
+        }
+        if !self.follow(&message, updates.epoch) || self.registration.snapshot.is_some() {
+            return;
+        }
+        if let Some(known) = updates.known_committed {
+            self.hear(known);
+        }
+        match self.compare(&updates) {
+            Ok(None) => self.acknowledge(&message),
+            Ok(Some(chunk)) => self.store(message, chunk),
+            Err(reason) => {
+                self.reject(&message, updates.epoch, reason);
+                if !self.registration.gap {
+                    self.registration.gap = true;
+                    let wait = self.settings.timing.heartbeat_interval * 2;
+                    let soon = reason == Rejection::Diverged;
+                    let at = Time(if soon { self.now.0 } else { self.now.0 + wait });
+                    self.registration.next_at = self.registration.next_at.max(Some(at));
+                }
+            }
+        }
+    }
+
+    fn reject(&mut self, message: &Message, epoch: Epoch, reason: Rejection) {
+        let last = self.log.last();
+        self.answer(message, Body::Rejected { epoch, reason, last });
+    }
+
+    /// What of the updates is new; an error if they do not continue the own log.
+    pub(super) fn compare(&self, updates: &Updates) -> Result<Option<Chunk>, Rejection> {
+        let last = self.log.last_seq();
+        if updates.prev_seq > last {
+            return Err(Rejection::Gap);
+        }
+        match self.log.hash_at(updates.prev_seq) {
+            Some(own) if own != updates.prev_hash => return Err(Rejection::Diverged),
+            None if last > 0 => return Err(Rejection::Gap),
+            _ => {}
+        }
+        let mut prev = updates.prev_hash;
+        for (index, entry) in updates.entries.iter().enumerate() {
+            let place = updates.prev_seq + 1 + index as Seq;
+            if entry.seq != place || !entry.follows(prev) {
+                return Err(Rejection::Diverged);
+            }
+            if entry.seq <= last && self.log.hash_at(entry.seq) != Some(entry.hash) {
+                return Err(Rejection::Diverged);
+            }
+            prev = entry.hash;
+        }
+        let held = usize::try_from(last - updates.prev_seq).unwrap_or(usize::MAX);
+        if held >= updates.entries.len() {
+            return Ok(None);
+        }
+        if held == 0 {
+            return Ok(Some(Chunk {
+                prev_hash: updates.prev_hash,
+                entries: updates.entries.clone(),
+            }));
+        }
+        let prev_hash = updates.entries[held - 1].hash;
+        let entries = std::sync::Arc::new(updates.entries[held..].to_vec());
+        Ok(Some(Chunk { prev_hash, entries }))
+    }
+
+    fn store(&mut self, question: Message, chunk: Chunk) {
+        let lineage = if chunk.prev_seq() == 0 { chunk.prev_hash } else { self.own_lineage() };
+        if self.log.last().is_none() {
+            self.local.belonged = Some(lineage);
+            self.distrust_own_log();
+            self.persist();
+            self.log.set_lineage(lineage);
+        }
+        let op = self.new_op();
+        self.effects.push(Effect::Store { op, entries: chunk.entries.clone(), lineage });
+        let kind = WorkKind::Take { chunk, question };
+        self.work = Some(Work { op, since: self.now, kind });
+    }
+
+    pub(super) fn own_lineage(&self) -> Hash {
+        self.log.lineage().expect("a log has a lineage")
+    }
+
+    /// These updates are durable: says so, unless their leader is not followed any more.
+    pub(super) fn acknowledge(&mut self, question: &Message) {
+        let (Body::Accept(updates) | Body::Suffix(updates)) = &question.body else { return };
+        if self.standing == Standing::Blank && self.registration.snapshot.is_none() {
+            self.standing = Standing::Recovering;
+        }
+        let current = self.following.is_some_and(|now| {
+            now.epoch == updates.epoch && now.life == question.incarnation
+        });
+        if !current || self.local.promised != updates.epoch {
+            return;
+        }
+        self.registration.gap = false;
+        self.believe();
+        let seq = updates.prev_seq + updates.entries.len() as Seq;
+        let Some(hash) = self.log.hash_at(seq) else { return };
+        let known = self.digest.filter(|_| seq == self.log.last_seq());
+        let digest = known.unwrap_or(NO_DIGEST);
+        self.answer(question, Body::Accepted { epoch: updates.epoch, seq, hash, digest });
+        let complete = updates.known_committed.is_none_or(|known| known.seq <= seq);
+        if matches!(question.body, Body::Suffix(_)) && complete {
+            self.following = None;
+            self.registration.soon();
+        }
+    }
+
+    fn hear(&mut self, known: KnownCommitted) {
+        if self.heard.is_none_or(|heard| (heard.epoch, heard.seq) < (known.epoch, known.seq)) {
+            self.heard = Some(known);
+        }
+    }
+
+    /// The followed leader's report says what is committed.
+    pub(super) fn hear_committed(
+        &mut self,
+        from: ServerId,
+        epoch: Epoch,
+        known: Option<KnownCommitted>,
+    ) {
+        let life = self.peers[&from].incarnation;
+        let followed = self.following.is_some_and(|now| {
+            now.leader == from && now.epoch == epoch && Some(now.life) == life
+        });
+        if let Some(known) = known.filter(|_| followed && self.local.promised == epoch) {
+            self.hear(known);
+            self.believe();
+        }
+    }
+
+    /// Takes what was heard for true once the own log holds exactly that entry.
+    fn believe(&mut self) {
+        let Some(heard) = self.heard else { return };
+        let own = self.log.hash_at(heard.seq);
+        let same = own == Some(heard.hash)
+            || (self.mutant == Some(Mutant::BelievesWithoutHash) && own.is_some());
+        let current = self.following.is_some_and(|now| now.epoch == heard.epoch);
+        if same && current && heard.seq > self.committed_seq() {
+            self.known = Some(heard);
+        }
+        self.find_itself_in_sync();
+    }
+
+    /// P4: a server is in sync once it knows as committed an entry of the leader's own epoch, and is in
+    /// every view from there on.
+    fn find_itself_in_sync(&mut self) {
+        let (Some(following), Some(known)) = (self.following, self.known) else { return };
+        let recent = self.log.epoch_at(known.seq) == Some(following.epoch);
+        let member = self.log.in_every_view_from(known.seq, self.me());
+        let epoch = following.epoch;
+        let eligible = self.standing != Standing::Blank
+            && self.standing != Standing::Follower(epoch)
+            && self.leader.is_none()
+            && self.candidate.is_none();
+        if recent && member && eligible {
+            self.standing = Standing::Follower(epoch);
+            self.registration.eviction_wait = None;
+            self.trust_own_log();
+            self.tell(format!("in sync with server {} in epoch {epoch}", following.leader));
+        }
+    }
+
+    /// A view that lacks this server ends its standing; one of the promised epoch settles whom it
+    /// promised before.
+    pub(super) fn view_became_durable(&mut self, chunk: &Chunk) {
+        for entry in chunk.entries.iter() {
+            let Payload::View(view) = &entry.payload else { continue };
+            if entry.epoch == self.local.promised && !self.local.promised_to.is_empty() {
+                self.local.promised_to.clear();
+                self.persist();
+            }
+            let follows = matches!(self.standing, Standing::Follower(_));
+            if !view.members.contains(&self.me()) && follows && self.leader.is_none() {
+                self.standing = Standing::Recovering;
+                self.tell("out of the in-sync set; catching up".to_owned());
+            }
+        }
+    }
+
+    /// Whoever joins lives: what was found out about it before says nothing about this life.
+    pub(super) fn void_evidence_of_joiners(&mut self, chunk: &Chunk) {
+        let mut members = self.log.members();
+        for entry in chunk.entries.iter() {
+            let Payload::View(view) = &entry.payload else { continue };
+            for joiner in view.members.difference(&members) {
+                if self.mutant == Some(Mutant::StaleEvidence) {
+                    break;
+                }
+                if let Some(peer) = self.peers.get_mut(joiner) {
+                    peer.void_dead();
+                }
+            }
+            members.clone_from(&view.members);
+        }
+    }
+
+    pub(super) fn on_diverged(&mut self, message: &Message, epoch: Epoch, common: Seq) {
+        let asked = message.nonce == self.registration.newest_nonce;
+        if !asked || self.log.last().is_none() || !self.follow(message, epoch) {
+            return;
+        }
+        let count = self.log.last_seq().saturating_sub(common);
+        let which = if self.is_majority_policy() {
+            "they were never acknowledged"
+        } else {
+            "some of them may have been acknowledged"
+        };
+        self.tell(format!(
+            "{count} entries after entry {common} are not in the history of server {}; {which}; the \
+             file is kept aside and a snapshot is taken",
+            message.from
+        ));
+        self.registration.want_snapshot(Some(count));
+    }
+
+    pub(super) fn on_snapshot(&mut self, message: &Message, epoch: Epoch, position: Position) {
+        let registration = &self.registration;
+        let target = registration.target.map(|(leader, epoch, _)| (leader, epoch));
+        let asked = (registration.first_nonce..=registration.newest_nonce).contains(&message.nonce)
+            && target == Some((message.from, epoch));
+        let place = (position.epoch, position.seq);
+        let older = self.log.last().is_some_and(|last| (last.epoch, last.seq) > place);
+        if !asked || older || self.disk_low || !self.follow(message, epoch) {
+            return;
+        }
+        let aside = self.registration.snapshot.flatten().filter(|_| self.log.last().is_some());
+        if self.log.last().is_none() {
+            self.distrust_own_log();
+        }
+        let op = self.new_op();
+        self.effects.push(Effect::Install { op, nonce: message.nonce, aside });
+        self.work = Some(Work { op, since: self.now, kind: WorkKind::Install });
+    }
+
+    pub(super) fn on_installed(&mut self, op: OpId, log: LogSummary) {
+        let work = self.work.take().expect("an installation ended that was not begun");
+        assert!(work.op == op && matches!(work.kind, WorkKind::Install), "another work ended");
+        self.local.belonged = Some(log.lineage);
+        self.local.promised = self.local.promised.max(log.last.epoch);
+        self.persist();
+        self.log = LogIndex::new(Some(log));
+        self.digest = None;
+        self.known = None;
+        self.following = None;
+        self.standing = Standing::Recovering;
+        self.renewed = true;
+        self.registration = Registration {
+            eviction_wait: self.registration.eviction_wait,
+            ..Registration::default()
+        };
+        self.tell(format!("a snapshot up to entry {} is installed", self.log.last_seq()));
+    }
+
+    pub(super) fn on_evict(&mut self, message: &Message, epoch: Epoch) {
+        let followed = self.following.is_some_and(|now| {
+            now.epoch == epoch && now.leader == message.from && now.life == message.incarnation
+        });
+        let member = self.local.promised == epoch && epoch.server == message.from;
+        if self.leader.is_some() || self.candidate.is_some() || !(followed || member) {
+            return;
+        }
+        let left = self.incarnation;
+        self.bump();
+        let wait = self.registration.eviction_wait.unwrap_or(FIRST_EVICTION);
+        self.registration.eviction_wait = Some((wait * 2).min(LONGEST_EVICTION));
+        self.registration.next_at = Some(Time(self.now.0 + wait));
+        self.tell(format!("left the in-sync set on the leader's wish; back in {wait:?}"));
+        self.answer(message, Body::Evicted { epoch, left });
+    }
+
+    /// A stream from the followed leader broke: what was under way may be lost.
+    pub(super) fn stream_ended(&mut self, peer: ServerId) {
+        if self.following.is_some_and(|now| now.leader == peer) {
+            self.registration.soon();
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! P14, P16 and P18: how a server stops leading, and how it ends.
+
+use std::time::Duration;
+
+use super::{
+    core::{Core, Standing},
+    epoch::{Epoch, Incarnation},
+    event::{Effect, Time},
+    message::{Body, Message, Mode},
+    mutant::Mutant,
+    work::{Work, WorkKind},
+};
+
+/// A shutdown waits so long for the batch in flight.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
+/// A leader without disk hands over at most so often.
+const DISK_RESIGN_EVERY: Duration = Duration::from_secs(10);
+
+impl Core {
+    /// Ends this life's standing: what it knew to be in sync is not known to its next life.
+    pub(super) fn bump(&mut self) {
+        self.incarnation.bumps += 1;
+        self.following = None;
+        self.known = None;
+        self.heard = None;
+        self.candidate = None;
+        self.queue.clear();
+        if self.standing != Standing::Blank {
+            self.standing = Standing::Recovering;
+        }
+        for peer in self.peers.values_mut() {
+            peer.forget_unanswered();
+            peer.answered = None;
+        }
+        if let Some(Work { kind: WorkKind::FinishCommit { keeps_standing, .. }, .. }) = &mut self.work {
+            *keeps_standing = false;
+        }
+    }
+
+    /// Stops leading. With `ends_life` the standing is given up too, and the others may take that for a
+    /// death of the leader.
+    pub(super) fn step_down(&mut self, why: &str, ends_life: bool) {
+        let Some(mut leader) = self.leader.take() else { return };
+        if let Some(batch) = leader.batch.take() {
+            match batch.commit {
+                None => self.effects.push(Effect::Rollback),
+                Some((op, since)) => {
+                    let digest = batch.digest.expect("applied before it is committed");
+                    let chunks = batch.chunks;
+                    let keeps_standing = !ends_life;
+                    let kind = WorkKind::FinishCommit { chunks, digest, keeps_standing };
+                    self.work = Some(Work { op, since, kind });
+                }
+            }
+        }
+        self.standing = if leader.serving { Standing::Follower(leader.epoch) } else { leader.standing };
+        self.following = None;
+        self.leaderless_since = None;
+        self.effects.push(Effect::Abandon);
+        self.tell(format!("leads epoch {} no more: {why}", leader.epoch));
+        let left = ends_life.then_some(self.incarnation);
+        if ends_life {
+            self.bump();
+        }
+        self.resign(leader.epoch, left);
+    }
+
+    fn resign(&mut self, epoch: Epoch, left: Option<Incarnation>) {
+        for id in self.others() {
+            let nonce = self.new_nonce();
+            self.send(id, nonce, Body::Resign { epoch, left });
+        }
+    }
+
+    pub(super) fn on_resign(&mut self, message: &Message, epoch: Epoch, left: Option<Incarnation>) {
+        let now = self.now;
+        let dies = left.is_some() || self.mutant == Some(Mutant::ResignIsDeath);
+        let peer = self.peers.get_mut(&message.from).expect("a configured server");
+        peer.resigned = peer.resigned.max(Some(epoch));
+        if dies {
+            peer.found_dead(now);
+        }
+    }
+
+    /// P16: a greater epoch was promised or is served elsewhere. A mere candidate's promise does not
+    /// count before it asks to be let in, or refuses updates.
+    pub(super) fn step_down_for(&mut self, message: &Message) {
+        let Some(epoch) = self.leader.as_ref().map(|leader| leader.epoch) else { return };
+        if message.promised <= epoch {
+            return;
+        }
+        let counts = match &message.body {
+            Body::Register { .. } | Body::Rejected { .. } | Body::Accept(_) | Body::Suffix(_) => true,
+            Body::Heartbeat(report) | Body::HeartbeatReply(report) => {
+                matches!(report.mode, Mode::Leader(theirs) if theirs > epoch && report.serving)
+            }
+            _ => false,
+        };
+        if counts {
+            self.step_down("a greater epoch was promised elsewhere", false);
+        }
+    }
+
+    pub(super) fn own_pause(&mut self, gap: Duration) {
+        self.tell(format!("this process was stopped for {gap:?}; its standing is over"));
+        if self.leader.is_some() {
+            self.step_down("it was stopped meanwhile", true);
+        } else {
+            self.bump();
+        }
+        self.next_heartbeat = self.now;
+    }
+
+    /// P18: nothing is known about what the store did; another server must go on.
+    pub(super) fn fail(&mut self, reason: String) {
+        self.leave(Some(reason));
+    }
+
+    pub(super) fn begin_shutdown(&mut self) {
+        if self.shutting_down.is_none() {
+            self.shutting_down = Some(self.now);
+        }
+    }
+
+    pub(super) fn turn_shutdown(&mut self) {
+        let Some(since) = self.shutting_down else { return };
+        let in_flight = self.leader.as_ref().is_some_and(|leader| leader.batch.is_some());
+        let patient = self.now.0 < since.0 + SHUTDOWN_PATIENCE;
+        if (in_flight || self.work.is_some()) && patient {
+            return;
+        }
+        if self.work_is_under_way() && self.now.0 < since.0 + self.settings.timing.stall_timeout {
+            return;
+        }
+        self.leave(None);
+    }
+
+    fn leave(&mut self, failure: Option<String>) {
+        if self.ended {
+            return;
+        }
+        if self.leader.is_some() {
+            self.step_down(if failure.is_some() { "it failed" } else { "it shuts down" }, true);
+        } else {
+            let epoch = self.local.promised;
+            let left = self.incarnation;
+            self.bump();
+            self.resign(epoch, Some(left));
+        }
+        self.effects.push(Effect::Exit { failure });
+        self.ended = true;
+    }
+
+    /// P18: a leader without disk lets another member lead; the last one stays, read-only.
+    pub(super) fn resign_without_disk(&mut self) -> bool {
+        let Some(leader) = &self.leader else { return false };
+        let due = self.disk_low && leader.serving && leader.batch.is_none();
+        if !due || self.now < self.next_disk_resign {
+            return false;
+        }
+        let others = self.log.members().into_iter().filter(|id| *id != self.me());
+        if !others.into_iter().any(|id| self.is_live(id)) {
+            return false;
+        }
+        self.next_disk_resign = Time(self.now.0 + DISK_RESIGN_EVERY);
+        self.no_election_before = Time(self.now.0 + self.settings.timing.failure_timeout * 2);
+        self.step_down("its disk is nearly full", false);
+        true
+    }
+}

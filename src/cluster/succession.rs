@@ -1,0 +1,175 @@
+//! P10, when to run for leader, and P11's answering side.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    core::{Core, Standing},
+    epoch::{Epoch, ServerId},
+    event::{Policy, Time},
+    log::Seq,
+    message::{Body, Message, Mode},
+    mutant::Mutant,
+};
+
+impl Core {
+    pub(super) fn turn_succession(&mut self) {
+        if self.candidate.is_some() {
+            self.turn_candidate();
+            return;
+        }
+        if !self.may_stand() || self.live_leader().is_some() {
+            self.leaderless_since = None;
+            return;
+        }
+        if self.leaderless_since.is_none() {
+            self.leaderless_since = Some(self.now);
+        }
+        let due = self.election_deadline().is_some_and(|at| self.now >= at);
+        if due && !self.others_see_a_leader() && self.is_winnable() {
+            self.stand();
+        }
+    }
+
+    fn may_stand(&self) -> bool {
+        self.leader.is_none()
+            && self.standing != Standing::Blank
+            && self.work.is_none()
+            && self.shutting_down.is_none()
+            && (!self.is_distrusted() || self.everyone_is_reachable())
+    }
+
+    /// When this server runs, if nothing changes: its rank costs it a delay.
+    pub(super) fn election_deadline(&self) -> Option<Time> {
+        if self.candidate.is_some() {
+            return self.candidate_deadline();
+        }
+        let since = self.leaderless_since?;
+        let at = Time(since.0 + self.rank_delay());
+        Some(at.max(self.no_election_before))
+    }
+
+    fn rank_delay(&self) -> Duration {
+        let (_, members) = self.greatest_view();
+        let rank = |id: ServerId| {
+            let authority = if id == self.me() {
+                self.has_authority()
+            } else {
+                let report = self.peers[&id].report.as_ref();
+                report.is_some_and(|report| matches!(report.mode, Mode::Follower(_) | Mode::Leader(_)))
+            };
+            (!authority, !members.contains(&id), id)
+        };
+        let own = rank(self.me());
+        let before = self.peers.keys().filter(|id| rank(**id) < own && !self.is_dead(**id));
+        let steps = u32::try_from(before.count()).unwrap_or(u32::MAX);
+        self.settings.timing.succession_step * steps
+    }
+
+    /// The greatest view that was seen anywhere, with the end of its log.
+    fn greatest_view(&self) -> ((Epoch, Seq), BTreeSet<ServerId>) {
+        let own = self.log.last().map_or((Epoch::ZERO, 0), |last| (last.epoch, last.seq));
+        let mut greatest = (own, self.log.members());
+        for report in self.peers.values().filter_map(|peer| peer.report.as_ref()) {
+            let (Some(last), Some((_, view))) = (report.last, &report.view) else { continue };
+            if (last.epoch, last.seq) > greatest.0 {
+                greatest = ((last.epoch, last.seq), view.members.clone());
+            }
+        }
+        greatest
+    }
+
+    /// Whether somebody in reach has a leader that this server has not found lost.
+    fn others_see_a_leader(&self) -> bool {
+        let timeout = self.settings.timing.failure_timeout;
+        self.peers.iter().any(|(id, peer)| {
+            let Some(report) = &peer.report else { return false };
+            let (Some(contact), Mode::Follower(epoch)) = (report.leader_contact, report.mode) else {
+                return false;
+            };
+            let age = peer.contact().map_or(timeout, |at| self.now.0.saturating_sub(at.0));
+            let lost = self.peers.get(&epoch.server).is_none_or(|leader| {
+                let resigned = leader.resigned.is_some_and(|resigned| resigned >= epoch);
+                resigned || self.is_dead(epoch.server)
+            });
+            self.is_live(*id) && !lost && contact + age < timeout
+        })
+    }
+
+    /// Whether P12 can be met with those who are in reach, so that nobody is disturbed for nothing.
+    fn is_winnable(&self) -> bool {
+        let reachable = |id: &ServerId| self.is_reachable_voter(*id);
+        if self.settings.policy == Policy::Majority {
+            return self.settings.servers.iter().filter(|id| reachable(id)).count()
+                >= self.majority();
+        }
+        let (_, members) = self.greatest_view();
+        if !members.contains(&self.me()) {
+            return false;
+        }
+        if self.has_authority() {
+            let gone = |id: &ServerId| self.is_dead(*id) || self.is_silent(*id);
+            return members.iter().all(|id| reachable(id) || gone(id));
+        }
+        self.awaited().is_empty()
+    }
+
+    /// Whom a Recovering server needs before it may lead (P13): those who may know more.
+    pub(super) fn awaited(&self) -> BTreeSet<ServerId> {
+        let forgets = self.mutant == Some(Mutant::ForgetsPromisedTo);
+        let (_, members) = self.greatest_view();
+        let promised = self.local.promised_to.iter().filter(|_| !forgets);
+        let needed: BTreeSet<ServerId> = members.iter().chain(promised).copied().collect();
+        needed.into_iter().filter(|id| !self.is_reachable_voter(*id)).collect()
+    }
+
+    pub(super) fn on_prepare(&mut self, message: &Message, epoch: Epoch) {
+        if let Err(reason) = self.may_promise(message, epoch) {
+            self.answer(message, Body::PrepareRefused { epoch, reason });
+            return;
+        }
+        if self.leader.is_some() {
+            self.step_down("another server asks to lead a greater epoch", false);
+        }
+        if self.work_is_under_way() {
+            self.keep_for_later(message.clone());
+            return;
+        }
+        if epoch > self.local.promised {
+            if self.candidate.is_some() {
+                self.give_up_candidacy();
+            }
+            self.local.promised = epoch;
+            self.local.promised_to.insert(message.from);
+            self.persist();
+            self.following = None;
+            let patience = Time(self.now.0 + self.settings.timing.election_timeout);
+            self.no_election_before = self.no_election_before.max(patience);
+        }
+        let body = Body::Promise {
+            epoch,
+            last: self.log.last(),
+            view: self.log.newest_view().cloned(),
+            known_committed: self.known,
+            promised_to: self.local.promised_to.clone(),
+        };
+        self.answer(message, body);
+    }
+
+    fn may_promise(&self, message: &Message, epoch: Epoch) -> Result<(), &'static str> {
+        if epoch.server != message.from || epoch < self.local.promised {
+            return Err("a greater epoch is promised");
+        }
+        if self.shutting_down.is_some() {
+            return Err("this server shuts down");
+        }
+        let forgets = self.mutant == Some(Mutant::ForgetsPromise);
+        if self.is_distrusted_or_blank() && !self.everyone_is_reachable() && !forgets {
+            return Err("this server has no data that may be trusted");
+        }
+        let other = self.live_leader().is_some_and(|(leader, _)| leader != message.from);
+        if self.serving() || other {
+            return Err("a leader serves");
+        }
+        Ok(())
+    }
+}

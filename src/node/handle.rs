@@ -1,0 +1,147 @@
+//! What the rooms above ask of the node.
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    desk::{Executed, Refused},
+    driver::Request,
+    hub::{Hub, Subscription},
+    sessions::{Moment, Sessions, TokenOwner},
+};
+use crate::{
+    chat::{AccountId, TokenHash},
+    cluster::{Epoch, ServerId, Status},
+    peers::{Calls, Heard},
+    store::{Reader, Store, StoreError},
+};
+
+/// How this server stands; follows the core step by step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Whether it serves clients.
+    pub serving: bool,
+    /// Who leads, as far as it knows.
+    pub leader: Option<ServerId>,
+    /// The greatest epoch that it knows of.
+    pub epoch: Epoch,
+    /// How many servers hold every acknowledged update.
+    pub copies: usize,
+    /// Whether the process is ending.
+    pub stopping: bool,
+}
+
+/// The door to the node; cheap to clone.
+#[derive(Clone)]
+pub struct NodeHandle {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) heard: mpsc::Sender<Heard>,
+    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) hub: Hub,
+    pub(super) calls: Calls,
+    pub(super) sessions: Sessions,
+    pub(super) store: Store,
+}
+
+impl NodeHandle {
+    /// Brings an update into the log and waits for its outcome.
+    ///
+    /// # Errors
+    /// [`Refused::OutcomeUnknown`] if it may or may not take effect; the others mean that it never does.
+    pub async fn execute(&self, payload: Bytes) -> Result<Executed, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Execute { payload, reply };
+        self.requests.send(request).await.map_err(|_| Refused::ShuttingDown)?;
+        answer.await.map_err(|_| Refused::OutcomeUnknown)?
+    }
+
+    /// Waits until everything that was acknowledged before this call can be read here, and it is sure
+    /// that no other server has acknowledged more (P15).
+    ///
+    /// # Errors
+    /// When this server does not lead.
+    pub async fn barrier(&self) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Read { reply }).await.map_err(|_| Refused::ShuttingDown)?;
+        answer.await.map_err(|_| Refused::NotLeader(self.standing().leader))?
+    }
+
+    /// A linearizable read: [`NodeHandle::barrier`], then the query on one snapshot.
+    ///
+    /// # Errors
+    /// When this server does not lead or the store cannot be read.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.barrier().await?;
+        self.peek(query).await
+    }
+
+    /// Reads whatever this server has committed, without a barrier: for hints that are checked again.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn peek<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.store.read(query).await.map_err(|error| Refused::Store(error.to_string()))
+    }
+
+    /// Begins to collect what concerns an account.
+    ///
+    /// # Errors
+    /// When this server does not lead.
+    pub fn subscribe(&self, account: AccountId) -> Result<Subscription, Refused> {
+        self.hub.subscribe(account).ok_or(Refused::NotLeader(self.standing().leader))
+    }
+
+    /// Whose token this is, as far as memory goes; otherwise since when to look it up.
+    ///
+    /// # Errors
+    /// Memory does not know it.
+    pub fn token_owner(&self, token: &TokenHash) -> Result<TokenOwner, Moment> {
+        self.sessions.owner(token)
+    }
+
+    /// Remembers a live session's token that was looked up since then.
+    pub fn remember_token(&self, since: Moment, token: TokenHash, owner: TokenOwner) {
+        self.sessions.remember(since, token, owner);
+    }
+
+    /// How this server stands now.
+    pub fn standing(&self) -> Standing {
+        *self.standing.borrow()
+    }
+
+    /// Follows how this server stands.
+    pub fn watch(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// Everything that the status shows of the protocol.
+    ///
+    /// # Errors
+    /// When the node has ended.
+    pub async fn status(&self) -> Result<Status, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Status { reply }).await.map_err(|_| Refused::ShuttingDown)?;
+        answer.await.map_err(|_| Refused::ShuttingDown)
+    }
+
+    /// Hands in what another server said; waits while the inbox is full.
+    pub async fn hear(&self, heard: Heard) {
+        let _ = self.heard.send(heard).await;
+    }
+
+    /// The calls of other servers that wait for an answer.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// The store, for what is not replicated.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}

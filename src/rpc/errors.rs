@@ -1,0 +1,139 @@
+//! The only file that knows gRPC's status codes.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::context::Context;
+use crate::{
+    chat::{Malformed, Refusal},
+    cluster::ServerId,
+    node::{Ended, Refused},
+};
+
+/// The domain of every `ErrorInfo`.
+const DOMAIN: &str = "chinwag";
+/// A fail-over takes tens of milliseconds; asking again sooner helps nobody.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// A field is not what it may be.
+pub(super) fn bad_field(field: &'static str, malformed: Malformed) -> Status {
+    field_violation(field, malformed.to_string())
+}
+
+/// A field is not what it may be, in words.
+pub(super) fn field_violation(field: &'static str, allowed: impl Into<String>) -> Status {
+    let allowed = allowed.into();
+    let words = format!("{field}: {allowed}");
+    let mut details = ErrorDetails::with_bad_request_violation(field, allowed);
+    details.set_error_info("BAD_FIELD", DOMAIN, HashMap::new());
+    Status::with_error_details(Code::InvalidArgument, words, details)
+}
+
+/// An update or a read was refused by the rules of the chat.
+pub(super) fn refusal(refusal: Refusal) -> Status {
+    let (code, reason) = match refusal {
+        Refusal::NameTaken => (Code::AlreadyExists, "NAME_TAKEN"),
+        Refusal::NoSuchAccount => (Code::NotFound, "NO_SUCH_ACCOUNT"),
+        Refusal::NoSuchRoom => (Code::NotFound, "NO_SUCH_ROOM"),
+        Refusal::NoSuchMessage => (Code::NotFound, "NO_SUCH_MESSAGE"),
+        Refusal::NotAllowed => (Code::PermissionDenied, "NOT_ALLOWED"),
+        Refusal::NoSession => (Code::Unauthenticated, "NO_SESSION"),
+        Refusal::BadCredentials => (Code::Unauthenticated, "BAD_CREDENTIALS"),
+        Refusal::RequestIdReused => (Code::InvalidArgument, "REQUEST_ID_REUSED"),
+        Refusal::BadField { field, malformed } => return bad_field(field, malformed),
+        Refusal::ProofNeeded => return internal("a proof of the password was lost on the way"),
+    };
+    with_reason(code, refusal.to_string(), reason)
+}
+
+/// The node does not serve the request now.
+pub(super) fn refused(refused: Refused, context: &Context) -> Status {
+    let words = refused.to_string();
+    match refused {
+        Refused::NotLeader(Some(leader)) => not_leader(leader, context),
+        Refused::NotLeader(None) | Refused::NoLeader => unavailable(
+            "no server leads yet; try again in a moment".into(),
+            "NO_LEADER",
+            HashMap::new(),
+        ),
+        Refused::NoQuorum => unavailable(words, "NO_QUORUM", HashMap::new()),
+        Refused::OutcomeUnknown => unavailable(
+            "the lead was lost on the way; repeat the call with the same request_id".into(),
+            "OUTCOME_UNKNOWN",
+            HashMap::new(),
+        ),
+        Refused::StorageFull => unavailable(words, "STORAGE_FULL", HashMap::new()),
+        Refused::ShuttingDown => unavailable(words, "SHUTTING_DOWN", HashMap::new()),
+        Refused::Store(reason) => internal(&reason),
+    }
+}
+
+/// A stream ended.
+pub(super) fn ended(ended: Ended, cursor: Option<String>, context: &Context) -> Status {
+    match ended {
+        Ended::NotLeader => refused(Refused::NotLeader(context.node.standing().leader), context),
+        Ended::TooSlow => {
+            let metadata: HashMap<_, _> =
+                cursor.map(|cursor| ("cursor".to_owned(), cursor)).into_iter().collect();
+            let details = ErrorDetails::with_error_info("SUBSCRIBER_TOO_SLOW", DOMAIN, metadata);
+            let words = "this subscriber did not keep up; subscribe again at the last cursor";
+            Status::with_error_details(Code::ResourceExhausted, words, details)
+        }
+    }
+}
+
+/// As many subscribers as this server takes are there already.
+pub(super) fn too_many(what: &str) -> Status {
+    let mut details = ErrorDetails::new();
+    details
+        .set_error_info("RATE_LIMITED", DOMAIN, HashMap::new())
+        .set_retry_info(Some(Duration::from_secs(5)));
+    Status::with_error_details(Code::ResourceExhausted, format!("too many {what}"), details)
+}
+
+/// What later versions bring.
+pub(super) fn not_yet(call: &str) -> Status {
+    Status::unimplemented(format!("{call} comes with a later version of this server"))
+}
+
+/// Something broke; the words are for the log, the caller only learns that it did.
+pub(super) fn internal(reason: &str) -> Status {
+    tracing::error!(reason, "a call failed");
+    with_reason(Code::Internal, "the server failed; see its log", "INTERNAL")
+}
+
+/// Whoever speaks to the servers' own service is no member of the cluster.
+pub(super) fn stranger() -> Status {
+    with_reason(Code::Unauthenticated, "only the cluster's own servers may call this", "NOT_A_MEMBER")
+}
+
+/// A member said something that means nothing.
+pub(super) fn malformed(words: impl std::fmt::Display) -> Status {
+    Status::invalid_argument(words.to_string())
+}
+
+/// A member's question got no answer in time.
+pub(super) fn unanswered() -> Status {
+    Status::deadline_exceeded("the question was not answered in time")
+}
+
+fn not_leader(leader: ServerId, context: &Context) -> Status {
+    let mut metadata = HashMap::from([("leader_id".to_owned(), leader.to_string())]);
+    if let Some(address) = context.addresses.get(&leader) {
+        metadata.insert("leader_address".to_owned(), address.clone());
+    }
+    unavailable(format!("server {leader} leads; ask it"), "NOT_LEADER", metadata)
+}
+
+fn unavailable(words: String, reason: &str, metadata: HashMap<String, String>) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, metadata).set_retry_info(Some(RETRY));
+    Status::with_error_details(Code::Unavailable, words, details)
+}
+
+fn with_reason(code: Code, words: impl Into<String>, reason: &str) -> Status {
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    Status::with_error_details(code, words, details)
+}

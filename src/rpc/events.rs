@@ -1,0 +1,231 @@
+//! `EventService`: everything that an account may see, as it happens.
+//!
+//! A subscription first begins to collect what is committed from now on, then replays from the store
+//! what was committed between the cursor and a barrier, and then goes on with what it has collected
+//! since: no gap, whatever commits meanwhile, and nothing is told before it is committed.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::{
+    context::{Caller, Context},
+    cursor::Cursor,
+    errors,
+};
+use crate::{
+    chat::{Change, ChangeKind},
+    cluster::{Position, Seq},
+    node::{Refused, Subscription},
+    wire::chat::{
+        self as proto, CaughtUp, Event, Heartbeat, Reset, event::Kind,
+        event_service_server::EventService, reset::Reason,
+    },
+};
+
+/// How often a stream says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Events on their way to a device; its queue in the node comes on top.
+const OUTGOING: usize = 16;
+/// Happenings read from the store at once.
+const REPLAY_PART: usize = 200;
+/// A device that does not take the reason for the end in this time is left without it.
+const LAST_WORDS: Duration = Duration::from_secs(30);
+
+pub(super) struct Events {
+    context: Context,
+    room: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl Events {
+    pub(super) fn new(context: Context, subscribers: usize, stop: CancellationToken) -> Events {
+        Events { context, room: Arc::new(Semaphore::new(subscribers)), stop }
+    }
+}
+
+#[tonic::async_trait]
+impl EventService for Events {
+    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<Event, Status>> + Send>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<proto::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let caller = self.context.caller(request.metadata()).await?;
+        let permit = self.room.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| errors::too_many("subscribers; try again later"))?;
+        let live = self.context.node.subscribe(caller.account);
+        let live = live.map_err(|error| errors::refused(error, &self.context))?;
+        let (outgoing, events) = mpsc::channel(OUTGOING);
+        let device = Device { context: self.context.clone(), caller, live, outgoing, told: None };
+        let (cursor, stop) = (request.into_inner().cursor, self.stop.clone());
+        // Ends with the device's connection, the lead, the session, or the server.
+        tokio::spawn(serve(device, cursor, permit, stop));
+        Ok(Response::new(Box::pin(ReceiverStream::new(events))))
+    }
+
+    async fn set_typing(
+        &self,
+        _: Request<proto::SetTypingRequest>,
+    ) -> Result<Response<proto::SetTypingResponse>, Status> {
+        Err(errors::not_yet("SetTyping"))
+    }
+
+    async fn set_presence(
+        &self,
+        _: Request<proto::SetPresenceRequest>,
+    ) -> Result<Response<proto::SetPresenceResponse>, Status> {
+        Err(errors::not_yet("SetPresence"))
+    }
+}
+
+async fn serve(
+    mut device: Device,
+    cursor: String,
+    permit: OwnedSemaphorePermit,
+    stop: CancellationToken,
+) {
+    let outgoing = device.outgoing.clone();
+    let context = device.context.clone();
+    let ended = tokio::select! {
+        ended = device.run(&cursor) => ended,
+        () = outgoing.closed() => return,
+        () = stop.cancelled() => Err(errors::refused(Refused::ShuttingDown, &context)),
+    };
+    if let Err(status) = ended {
+        let _ = timeout(LAST_WORDS, outgoing.send(Err(status))).await;
+    }
+    drop(permit);
+}
+
+/// One device's stream.
+struct Device {
+    context: Context,
+    caller: Caller,
+    live: Subscription,
+    outgoing: mpsc::Sender<Result<Event, Status>>,
+    /// Where the stream stands; `None` before the first place is known.
+    told: Option<Cursor>,
+}
+
+impl Device {
+    async fn run(&mut self, cursor: &str) -> Result<(), Status> {
+        let head = self.head().await?;
+        let told_until = head.map_or(0, |position| position.seq);
+        if cursor.is_empty() {
+            self.told = head.map(Cursor::at);
+        } else {
+            self.resume(cursor, told_until, head).await?;
+        }
+        self.tell(Kind::CaughtUp(CaughtUp {})).await;
+        self.follow(told_until).await
+    }
+
+    /// The newest committed entry, and whether the session lives.
+    async fn head(&self) -> Result<Option<Position>, Status> {
+        let read = |reader: &mut crate::store::Reader| reader.last_position().map(Ok);
+        self.context.read_as(self.caller, read).await
+    }
+
+    /// Tells what came between the cursor and `until`, or that the cursor means nothing here.
+    async fn resume(
+        &mut self,
+        text: &str,
+        until: Seq,
+        head: Option<Position>,
+    ) -> Result<(), Status> {
+        let cursor = Cursor::parse(text);
+        let known = match cursor {
+            Some(cursor) => self.is_known(cursor).await?,
+            None => false,
+        };
+        let Some(cursor) = cursor.filter(|_| known) else {
+            self.told = head.map(Cursor::at);
+            self.tell(Kind::Reset(Reset { reason: Reason::Unknown.into() })).await;
+            return Ok(());
+        };
+        self.told = Some(cursor);
+        let mut after = cursor.seq;
+        while after < until {
+            after = self.replay_part(after, until).await?;
+        }
+        self.told = head.map(Cursor::at);
+        Ok(())
+    }
+
+    /// A cursor of another history than this one's names an entry that this one does not have.
+    async fn is_known(&self, cursor: Cursor) -> Result<bool, Status> {
+        let read = move |reader: &mut crate::store::Reader| reader.epoch_at(cursor.seq);
+        Ok(self.context.read(read).await? == Some(cursor.epoch))
+    }
+
+    async fn replay_part(&mut self, after: Seq, until: Seq) -> Result<Seq, Status> {
+        let viewer = self.caller.account;
+        let read = self.context.read(move |reader| {
+            let replay = reader.replay(viewer, after, until, REPLAY_PART)?;
+            let mut placed = Vec::with_capacity(replay.happenings.len());
+            for (seq, happening) in replay.happenings {
+                placed.push((reader.epoch_at(seq)?, seq, happening));
+            }
+            Ok((placed, replay.told_until))
+        });
+        let (placed, told_until) = read.await?;
+        for (epoch, seq, happening) in placed {
+            if let Some(epoch) = epoch {
+                self.told = Some(Cursor { epoch, seq });
+            }
+            self.tell(happening.into()).await;
+        }
+        Ok(told_until)
+    }
+
+    /// What is committed from now on, and a sign of life where nothing is.
+    async fn follow(&mut self, told_until: Seq) -> Result<(), Status> {
+        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                change = self.live.next() => match change {
+                    Ok(change) if change.log_seq <= told_until => {}
+                    Ok(change) => self.live_change(&change).await?,
+                    Err(ended) => {
+                        let cursor = self.told.map(|told| told.to_string());
+                        return Err(errors::ended(ended, cursor, &self.context));
+                    }
+                },
+                _ = heartbeat.tick() => {
+                    self.head().await?;
+                    self.tell(Kind::Heartbeat(Heartbeat {})).await;
+                }
+            }
+        }
+    }
+
+    async fn live_change(&mut self, change: &Change) -> Result<(), Status> {
+        if let ChangeKind::SessionChanged { session, .. } = change.kind {
+            if session == self.caller.session {
+                self.head().await?;
+            }
+            return Ok(());
+        }
+        let Some(happening) = change.seen_by(self.caller.account) else { return Ok(()) };
+        // What is told live was committed by this leader, in its epoch.
+        let epoch = self.context.node.standing().epoch;
+        self.told = Some(Cursor { epoch, seq: change.log_seq });
+        self.tell(happening.into()).await;
+        Ok(())
+    }
+
+    /// A device that went away ends the stream elsewhere.
+    async fn tell(&self, kind: Kind) {
+        let cursor = self.told.map(|told| told.to_string()).unwrap_or_default();
+        let _ = self.outgoing.send(Ok(Event { cursor, kind: Some(kind) })).await;
+    }
+}

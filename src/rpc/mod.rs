@@ -1,0 +1,160 @@
+//! The services: decode, call, encode.
+//!
+//! **Promises.** What a caller sent is parsed here, once, or refused with the field's name and what is
+//! allowed. Times, ids, salts and tokens are drawn here, so that applying an update draws nothing.
+//! Passwords are hashed and verified here, off the async threads, and go no further. Every error has the
+//! code and the reason of the API's table, from one file ([`errors`]).
+//!
+//! **May not** decide what an update does (apply does), or answer a read before the barrier.
+
+mod accounts;
+mod context;
+mod conversations;
+mod cursor;
+mod errors;
+mod events;
+mod messages;
+mod passwords;
+mod replication;
+mod sessions;
+mod status;
+mod trailers;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::server::{Router, Server};
+use tonic_health::ServingStatus;
+use tower::{
+    layer::util::{Identity, Stack},
+    util::MapResponseLayer,
+};
+
+use crate::{
+    cluster::ServerId,
+    config::Config,
+    node::NodeHandle,
+    wire::{
+        DESCRIPTORS,
+        chat::{
+            account_service_server::AccountServiceServer,
+            cluster_service_server::ClusterServiceServer,
+            conversation_service_server::ConversationServiceServer,
+            event_service_server::EventServiceServer,
+            message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE_SERVICE},
+            session_service_server::SessionServiceServer,
+        },
+        cluster::replication_service_server::ReplicationServiceServer,
+    },
+};
+use context::Context;
+pub use passwords::PasswordError;
+
+/// What the services stand on.
+pub struct Services {
+    /// The node.
+    pub node: NodeHandle,
+    /// This server.
+    pub id: ServerId,
+    /// The cluster's secret.
+    pub secret: Option<String>,
+    /// The configuration.
+    pub config: Config,
+    /// Ends every stream.
+    pub stop: CancellationToken,
+}
+
+/// Why the services could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcError {
+    /// The cost of password hashing.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+    /// The descriptors for reflection.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// An answer on its way out.
+type Answer = http::Response<tonic::body::Body>;
+
+/// Every service of this server, ready to serve. Tasks of the services go into `tasks`.
+///
+/// # Errors
+/// The cost of password hashing is out of range, or the descriptors are damaged.
+pub fn router(
+    services: Services,
+    tasks: &TaskTracker,
+) -> Result<Router<Stack<MapResponseLayer<impl Fn(Answer) -> Answer + Clone + use<>>, Identity>>, RpcError> {
+    let Services { node, id, secret, config, stop } = services;
+    let addresses: BTreeMap<ServerId, String> =
+        config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
+    let passwords = passwords::Passwords::new(
+        config.accounts.password_memory_kib,
+        config.accounts.password_iterations,
+        config.accounts.password_concurrency,
+    )?;
+    let context = Context { node: node.clone(), addresses: Arc::new(addresses), passwords };
+    let replication = replication::Replication {
+        node: node.clone(),
+        id,
+        cluster: config.cluster.name.clone(),
+        secret,
+        others: config.servers.keys().copied().filter(|other| *other != id).collect(),
+        stop: stop.clone(),
+    };
+    let status = status::StatusService {
+        context: context.clone(),
+        id,
+        policy: config.policy_name(),
+    };
+    let events = events::Events::new(context.clone(), config.limits.subscribers, stop.clone());
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    tasks.spawn(report_health(reporter, node.clone(), stop));
+
+    let add = move |answer| trailers::add(answer, node.clone());
+    let router = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .initial_stream_window_size(4 * 1024 * 1024)
+        .initial_connection_window_size(8 * 1024 * 1024)
+        .layer(MapResponseLayer::new(add))
+        .add_service(AccountServiceServer::new(accounts::Accounts { context: context.clone() }))
+        .add_service(SessionServiceServer::new(sessions::Sessions { context: context.clone() }))
+        .add_service(ConversationServiceServer::new(conversations::Conversations {
+            context: context.clone(),
+        }))
+        .add_service(MessageServiceServer::new(messages::Messages { context }))
+        .add_service(EventServiceServer::new(events))
+        .add_service(ClusterServiceServer::new(status))
+        .add_service(ReplicationServiceServer::new(replication))
+        .add_service(health)
+        .add_service(reflection);
+    Ok(router)
+}
+
+/// The whole server is alive while it answers; the messages are served where the leader is.
+async fn report_health(
+    reporter: tonic_health::server::HealthReporter,
+    node: NodeHandle,
+    stop: CancellationToken,
+) {
+    let mut standing = node.watch();
+    let following = async {
+        loop {
+            let serving = standing.borrow_and_update().serving;
+            let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+            reporter.set_service_status("", ServingStatus::Serving).await;
+            reporter.set_service_status(MESSAGE_SERVICE, status).await;
+            if standing.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    stop.run_until_cancelled(following).await;
+}

@@ -1,0 +1,270 @@
+//! What servers say to each other: decode, hand to the node, encode what it answers.
+//!
+//! A caller proves membership before anything it says is looked at: the cluster's secret where there is
+//! one, and always the cluster's name and two configured ids. Whoever does not is a stranger and changes
+//! nothing.
+
+use std::{collections::BTreeSet, pin::Pin, time::Duration};
+
+use subtle::ConstantTimeEq as _;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::errors;
+use crate::{
+    cluster::{Message, ServerId},
+    node::NodeHandle,
+    peers::{Answer, Heard, Rpc, SECRET_KEY, Waiting},
+    wire::{
+        cluster::{self as proto, replication_service_server::ReplicationService},
+        peer::{self, Question},
+    },
+};
+
+/// Answers waiting for a slow stream.
+const ANSWERS: usize = 8;
+/// How long a short question waits for the core.
+const SHORT: Duration = Duration::from_secs(6);
+/// How long a transfer may take to begin; making a snapshot takes the longest.
+const LONG: Duration = Duration::from_secs(120);
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The service.
+#[derive(Clone)]
+pub(super) struct Replication {
+    pub(super) node: NodeHandle,
+    pub(super) id: ServerId,
+    pub(super) cluster: String,
+    pub(super) secret: Option<String>,
+    pub(super) others: BTreeSet<ServerId>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Replication {
+    /// Looks at the secret of a call.
+    fn check_secret<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let Some(secret) = &self.secret else { return Ok(()) };
+        let shown = request.metadata().get(SECRET_KEY).map(|value| value.as_bytes());
+        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(secret.as_bytes())));
+        if right { Ok(()) } else { Err(errors::stranger()) }
+    }
+
+    /// Looks at who speaks to whom in which cluster, and parses the rest.
+    fn admit(
+        &self,
+        envelope: Option<&proto::Envelope>,
+        question: impl FnOnce() -> Question,
+    ) -> Result<Message, Status> {
+        let envelope = envelope.ok_or_else(errors::stranger)?;
+        let known = envelope.cluster == self.cluster
+            && self.others.contains(&ServerId(envelope.from))
+            && envelope.to == self.id.0;
+        if !known {
+            return Err(errors::stranger());
+        }
+        question().parse().map_err(errors::malformed)
+    }
+
+    /// Hands a question to the core and returns where its answers will come.
+    async fn ask(&self, message: Message, rpc: Rpc) -> (Waiting, mpsc::Receiver<Answer>) {
+        let (sender, answers) = mpsc::channel(ANSWERS);
+        let waiting = self.node.calls().wait(message.from, rpc, message.nonce, sender);
+        self.node.hear(Heard::Message(message)).await;
+        (waiting, answers)
+    }
+
+    async fn ask_once<T>(
+        &self,
+        message: Message,
+        rpc: Rpc,
+        encode: fn(&Message, &str) -> Option<T>,
+    ) -> Result<Response<T>, Status> {
+        let (_waiting, mut answers) = self.ask(message, rpc).await;
+        match timeout(SHORT, answers.recv()).await {
+            Ok(Some(Answer::Message(answer))) => {
+                let answer = encode(&answer, &self.cluster).ok_or_else(errors::unanswered)?;
+                Ok(Response::new(answer))
+            }
+            _ => Err(errors::unanswered()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl ReplicationService for Replication {
+    type RegisterFollowerStream = Answers<proto::RegisterFollowerResponse>;
+    type AcceptUpdatesStream = Answers<proto::AcceptUpdatesResponse>;
+    type FetchLogStream = Answers<proto::FetchLogResponse>;
+
+    async fn heartbeat(
+        &self,
+        request: Request<proto::HeartbeatRequest>,
+    ) -> Result<Response<proto::HeartbeatResponse>, Status> {
+        self.check_secret(&request)?;
+        let request = request.into_inner();
+        let envelope = request.envelope.clone();
+        let message = self.admit(envelope.as_ref(), || Question::Heartbeat(request))?;
+        self.ask_once(message, Rpc::Heartbeat, peer::heartbeat_response).await
+    }
+
+    async fn prepare(
+        &self,
+        request: Request<proto::PrepareRequest>,
+    ) -> Result<Response<proto::PrepareResponse>, Status> {
+        self.check_secret(&request)?;
+        let request = request.into_inner();
+        let envelope = request.envelope.clone();
+        let message = self.admit(envelope.as_ref(), || Question::Prepare(request))?;
+        self.ask_once(message, Rpc::Prepare, peer::prepare_response).await
+    }
+
+    async fn evict(
+        &self,
+        request: Request<proto::EvictRequest>,
+    ) -> Result<Response<proto::EvictResponse>, Status> {
+        self.check_secret(&request)?;
+        let request = request.into_inner();
+        let envelope = request.envelope.clone();
+        let message = self.admit(envelope.as_ref(), || Question::Evict(request))?;
+        self.ask_once(message, Rpc::Evict, peer::evict_response).await
+    }
+
+    async fn resign(
+        &self,
+        request: Request<proto::ResignRequest>,
+    ) -> Result<Response<proto::ResignResponse>, Status> {
+        self.check_secret(&request)?;
+        let request = request.into_inner();
+        let envelope = request.envelope.clone();
+        let message = self.admit(envelope.as_ref(), || Question::Resign(request))?;
+        self.node.hear(Heard::Message(message)).await;
+        Ok(Response::new(proto::ResignResponse { envelope: None }))
+    }
+
+    async fn register_follower(
+        &self,
+        request: Request<proto::RegisterFollowerRequest>,
+    ) -> Result<Response<Self::RegisterFollowerStream>, Status> {
+        self.check_secret(&request)?;
+        let request = request.into_inner();
+        let envelope = request.envelope.clone();
+        let message = self.admit(envelope.as_ref(), || Question::Register(request))?;
+        let asked = self.ask(message, Rpc::Register).await;
+        let cluster = self.cluster.clone();
+        let encode = move |answer| match answer {
+            Answer::Message(message) => peer::register_response(&message, &cluster),
+            Answer::Part(part) => Some(part),
+            Answer::End => None,
+        };
+        Ok(Response::new(long_answer(asked, encode, says_all, self.stop.clone())))
+    }
+
+    async fn fetch_log(
+        &self,
+        request: Request<proto::FetchLogRequest>,
+    ) -> Result<Response<Self::FetchLogStream>, Status> {
+        self.check_secret(&request)?;
+        let request = request.into_inner();
+        let envelope = request.envelope.clone();
+        let message = self.admit(envelope.as_ref(), || Question::Fetch(request))?;
+        let asked = self.ask(message, Rpc::Fetch).await;
+        let cluster = self.cluster.clone();
+        let encode = move |answer| match answer {
+            Answer::Message(message) => peer::fetch_response(&message, &cluster),
+            Answer::Part(_) | Answer::End => None,
+        };
+        Ok(Response::new(long_answer(asked, encode, |_| false, self.stop.clone())))
+    }
+
+    async fn accept_updates(
+        &self,
+        request: Request<Streaming<proto::AcceptUpdatesRequest>>,
+    ) -> Result<Response<Self::AcceptUpdatesStream>, Status> {
+        self.check_secret(&request)?;
+        let (sender, answers) = mpsc::channel(ANSWERS);
+        let inbound = InboundUpdates { service: self.clone(), answers: sender };
+        let stop = self.stop.clone();
+        // Owned by the connection: it ends with the leader's side of the stream, or with the server.
+        tokio::spawn(async move {
+            stop.run_until_cancelled(inbound.run(request.into_inner())).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+}
+
+/// A leader's stream of batches.
+struct InboundUpdates {
+    service: Replication,
+    answers: mpsc::Sender<Result<proto::AcceptUpdatesResponse, Status>>,
+}
+
+impl InboundUpdates {
+    async fn run(self, mut batches: Streaming<proto::AcceptUpdatesRequest>) {
+        let (sender, mut waiting_answers) = mpsc::channel(ANSWERS);
+        let mut leader: Option<(ServerId, Waiting)> = None;
+        loop {
+            tokio::select! {
+                biased;
+                Some(answer) = waiting_answers.recv() => {
+                    let Answer::Message(message) = answer else { continue };
+                    let Some(answer) = peer::accept_response(&message, &self.service.cluster) else { continue };
+                    if self.answers.send(Ok(answer)).await.is_err() { break; }
+                }
+                batch = batches.next() => {
+                    let Some(Ok(batch)) = batch else { break };
+                    let envelope = batch.envelope.clone();
+                    let message = match self.service.admit(envelope.as_ref(), || Question::Accept(batch)) {
+                        Ok(message) => message,
+                        Err(status) => {
+                            let _ = self.answers.send(Err(status)).await;
+                            break;
+                        }
+                    };
+                    let known = leader.as_ref().is_some_and(|(known, _)| *known == message.from);
+                    if !known {
+                        let calls = self.service.node.calls();
+                        let waiting = calls.wait(message.from, Rpc::Accept, 0, sender.clone());
+                        leader = Some((message.from, waiting));
+                    }
+                    self.service.node.hear(Heard::Message(message)).await;
+                }
+            }
+        }
+        if let Some((leader, _)) = leader {
+            self.service.node.hear(Heard::StreamEnded(leader)).await;
+        }
+    }
+}
+
+/// Whether this part is all there is to say; what streams ends with [`Answer::End`].
+fn says_all(part: &proto::RegisterFollowerResponse) -> bool {
+    use proto::register_follower_response::Part;
+    !matches!(part.part, Some(Part::Snapshot(_) | Part::Chunk(_) | Part::Updates(_)))
+}
+
+/// Streams answers until the last one, or until nothing comes for too long.
+fn long_answer<T: Send + 'static>(
+    (waiting, mut answers): (Waiting, mpsc::Receiver<Answer>),
+    encode: impl Fn(Answer) -> Option<T> + Send + Sync + 'static,
+    is_last: fn(&T) -> bool,
+    stop: CancellationToken,
+) -> Answers<T> {
+    let (sender, parts) = mpsc::channel(ANSWERS);
+    tokio::spawn(async move {
+        let streaming = async {
+            while let Ok(Some(answer)) = timeout(LONG, answers.recv()).await {
+                let Some(part) = encode(answer) else { break };
+                let last = is_last(&part);
+                if sender.send(Ok(part)).await.is_err() || last {
+                    break;
+                }
+            }
+        };
+        stop.run_until_cancelled(streaming).await;
+        drop(waiting);
+    });
+    Box::pin(ReceiverStream::new(parts))
+}

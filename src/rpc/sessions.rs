@@ -1,0 +1,85 @@
+//! `SessionService`.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    context::{self, Context, parse},
+    errors,
+};
+use crate::{
+    chat::{Command, DeviceName, Login, Outcome, Password, Proof, Refusal, SessionId, Username},
+    wire::chat::{self as proto, session_service_server::SessionService},
+};
+
+pub(super) struct Sessions {
+    pub(super) context: Context,
+}
+
+impl Sessions {
+    /// Verifies a password; takes the same time whether the account exists or not.
+    async fn prove(&self, username: &Username, password: Password) -> Result<Proof, Status> {
+        let name = username.clone();
+        let known = self.context.read(move |reader| reader.credentials(&name)).await?;
+        let (proof, hash) = match known {
+            Some(known) => {
+                let password_version = known.password_version;
+                let proof = Proof { account: known.account.id, password_version };
+                (Some(proof), Some(known.password_hash))
+            }
+            None => (None, None),
+        };
+        let verified = self.context.passwords.verify(password, hash).await;
+        let right = verified.map_err(|error| errors::internal(&error.to_string()))?;
+        proof.filter(|_| right).ok_or_else(|| errors::refusal(Refusal::BadCredentials))
+    }
+}
+
+#[tonic::async_trait]
+impl SessionService for Sessions {
+    async fn login(
+        &self,
+        request: Request<proto::LoginRequest>,
+    ) -> Result<Response<proto::LoginResponse>, Status> {
+        let request = request.into_inner();
+        let username = parse("username", Username::parse(&request.username))?;
+        let password = parse("password", Password::parse(request.password))?;
+        let device_name = parse("device_name", DeviceName::parse(request.device_name))?;
+        let id = context::request_id_of(&request.request_id)?;
+        let proof = self.prove(&username, password).await?;
+        let (session_token, token) = context::draw_token()?;
+        let session = SessionId(context::draw_id());
+        let command = Command::Login(Login { username, proof, session, token, device_name });
+        match self.context.execute_as(id, None, command).await?.map_err(errors::refusal)? {
+            Outcome::LoggedIn { account, .. } => {
+                let account = Some(account.into());
+                Ok(Response::new(proto::LoginResponse { account, session_token }))
+            }
+            _ => Err(errors::internal("another call's outcome")),
+        }
+    }
+
+    async fn logout(
+        &self,
+        request: Request<proto::LogoutRequest>,
+    ) -> Result<Response<proto::LogoutResponse>, Status> {
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let session = Some(caller.session);
+        self.context.execute(&request.request_id, session, Command::Logout).await?;
+        Ok(Response::new(proto::LogoutResponse {}))
+    }
+
+    async fn list_sessions(
+        &self,
+        _: Request<proto::ListSessionsRequest>,
+    ) -> Result<Response<proto::ListSessionsResponse>, Status> {
+        Err(errors::not_yet("ListSessions"))
+    }
+
+    async fn end_session(
+        &self,
+        _: Request<proto::EndSessionRequest>,
+    ) -> Result<Response<proto::EndSessionResponse>, Status> {
+        Err(errors::not_yet("EndSession"))
+    }
+}

@@ -1,0 +1,103 @@
+//! `ClusterService`: how the servers are, as this one sees it.
+
+use std::time::Duration;
+
+use tonic::{Request, Response, Status as Refusal};
+
+use super::{context::Context, errors};
+use crate::{
+    cluster::{Mode, PeerStatus, ServerId, Status},
+    wire::chat::{self as proto, Role, cluster_service_server::ClusterService},
+};
+
+pub(super) struct StatusService {
+    pub(super) context: Context,
+    pub(super) id: ServerId,
+    pub(super) policy: &'static str,
+}
+
+#[tonic::async_trait]
+impl ClusterService for StatusService {
+    async fn get_status(
+        &self,
+        _: Request<proto::GetStatusRequest>,
+    ) -> Result<Response<proto::GetStatusResponse>, Refusal> {
+        let status = self.context.node.status().await;
+        let status = status.map_err(|error| errors::refused(error, &self.context))?;
+        let servers: Vec<_> =
+            self.context.addresses.keys().map(|id| self.server(*id, &status)).collect();
+        let copies = if status.leader.is_some() { status.in_sync.len() } else { 0 };
+        let store = self.context.node.store().clone();
+        let diverged = tokio::task::spawn_blocking(move || store.diverged()).await;
+        let diverged = diverged.map_err(|error| errors::internal(&error.to_string()))?;
+        let diverged = diverged.map_err(|error| errors::internal(&error.to_string()))?;
+        Ok(Response::new(proto::GetStatusResponse {
+            server_id: number(self.id),
+            role: role(status.mode, status.serving).into(),
+            leader_id: status.leader.map(number).unwrap_or_default(),
+            leader_address: status
+                .leader
+                .and_then(|leader| self.context.addresses.get(&leader).cloned())
+                .unwrap_or_default(),
+            epoch: status.epoch.to_string(),
+            policy: self.policy.to_owned(),
+            degraded: servers.iter().any(|server| !server.in_sync),
+            servers,
+            waiting_for: status.waiting_for.iter().copied().map(number).collect(),
+            forced_epochs: status.forced.iter().map(ToString::to_string).collect(),
+            copies: i32::try_from(copies).unwrap_or(i32::MAX),
+            read_only: status.read_only,
+            diverged: diverged
+                .into_iter()
+                .map(|file| proto::DivergedFile {
+                    server_id: number(self.id),
+                    path: file.path.display().to_string(),
+                    updates: i64::try_from(file.updates).unwrap_or(i64::MAX),
+                })
+                .collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            note: status.note,
+        }))
+    }
+}
+
+impl StatusService {
+    fn server(&self, id: ServerId, status: &Status) -> proto::ServerStatus {
+        let (role, applied, contact) = match status.peers.get(&id) {
+            _ if id == self.id => {
+                let applied = status.last.map(|position| position.seq);
+                (role(status.mode, status.serving), applied, Some(Duration::ZERO))
+            }
+            Some(peer) => (peer_role(peer), peer.last, peer.last_contact),
+            None => (Role::Unspecified, None, None),
+        };
+        let millis = contact.map_or(-1, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        proto::ServerStatus {
+            server_id: number(id),
+            address: self.context.addresses.get(&id).cloned().unwrap_or_default(),
+            role: role.into(),
+            in_sync: status.leader.is_some() && status.in_sync.contains(&id),
+            applied_index: applied.map_or(0, |seq| i64::try_from(seq).unwrap_or(i64::MAX)),
+            last_contact: millis,
+        }
+    }
+}
+
+fn peer_role(peer: &PeerStatus) -> Role {
+    peer.mode.map_or(Role::Unspecified, |mode| role(mode, peer.serving))
+}
+
+fn role(mode: Mode, serving: bool) -> Role {
+    match mode {
+        Mode::Leader(_) if serving => Role::Leader,
+        Mode::Leader(_) | Mode::Candidate(_) => Role::Electing,
+        Mode::Follower(_) => Role::Follower,
+        Mode::Blank => Role::Blank,
+        Mode::Recovering => Role::Recovering,
+        Mode::Reconciling => Role::Reconciling,
+    }
+}
+
+fn number(id: ServerId) -> i32 {
+    i32::try_from(id.0).unwrap_or(i32::MAX)
+}

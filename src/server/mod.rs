@@ -1,0 +1,231 @@
+//! One server, composed: store, node, services; started in order, stopped in order.
+//!
+//! **Promises.** [`run`] returns only when everything it started has ended. The data folder is locked and
+//! the start counted before the port opens, the port opens before the first message is sent, and the port
+//! closes last: a refused connect means that the process is gone. A stop hands the lead over first.
+//!
+//! **May not** read the environment, install signal handlers or end the process: the caller owns the
+//! configuration, the stop signal and, in tests, the port.
+
+mod housekeeping;
+
+use std::{collections::BTreeMap, io, net::TcpListener, num::NonZeroUsize, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    cluster::{Boot, Hash, ServerId},
+    config::{Config, ConfigError},
+    node::{self, LinkSettings, Parts, Running},
+    rpc::{self, Services},
+    store::{OpenOptions, Opened, SCHEMA_VERSION, Store, StoreError, WriterHandle},
+};
+
+/// The version of the log's format; servers of another one are refused by name.
+const LOG_FORMAT: u32 = 1;
+/// What the writer finished and the node has not heard of yet.
+const COMPLETIONS: usize = 256;
+/// After a stop, open calls may take this long to end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Why a server could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The port.
+    #[error("cannot listen on {address}: {error}; another server may be running there")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The services.
+    #[error("cannot serve: {0}")]
+    Serve(String),
+    /// The machine gave no random numbers.
+    #[error("the machine gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// The server stopped itself, because going on could lose data.
+    #[error("stopped: {0}")]
+    Failed(String),
+}
+
+/// What a start was asked for beside the configuration.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Options {
+    /// Whether an operator confirmed that this server shall lead with what it has.
+    pub force_lead: bool,
+}
+
+/// Binds where this server listens.
+///
+/// # Errors
+/// The server is not configured, or its port is in use.
+pub fn bind(config: &Config, id: ServerId) -> Result<TcpListener, ServerError> {
+    let address = config.server(id)?.listen.to_string();
+    let failed = |error| ServerError::Listen { address: address.clone(), error };
+    let listener = TcpListener::bind(&address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Runs one server until `stop` is cancelled or it must not go on.
+///
+/// # Errors
+/// It could not start, or stopped itself.
+pub async fn run(
+    config: Config,
+    id: ServerId,
+    options: Options,
+    listener: impl FnOnce() -> Result<TcpListener, ServerError>,
+    stop: CancellationToken,
+) -> Result<(), ServerError> {
+    config.server(id)?;
+    let opened = Store::open(OpenOptions {
+        data_dir: config.server_dir(id),
+        fresh_uuid: *uuid::Uuid::new_v4().as_bytes(),
+        readers: NonZeroUsize::new(config.storage.read_connections).unwrap_or(NonZeroUsize::MIN),
+    })?;
+    // A second handle of the port keeps it open until the very end.
+    let port = listener()?;
+    let serving_port = port.try_clone().map_err(|error| listen_error(&port, error))?;
+    tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
+    if config.is_loopback() && config.cluster.secret_file.is_none() {
+        tracing::info!("no cluster secret is set: this machine's users can speak to the servers' own service");
+    }
+
+    let secret = config.cluster.secret()?;
+    let mut running = node::start(parts(&config, id, options, opened)?);
+    let services = Services {
+        node: running.handle.clone(),
+        id,
+        secret: secret.map(|secret| secret.to_string()),
+        config: config.clone(),
+        stop: CancellationToken::new(),
+    };
+    let serving = Serving::start(services, serving_port, &config, &running)?;
+    let failure = tokio::select! {
+        failure = running.ended() => failure,
+        () = stop.cancelled() => {
+            tracing::info!("stopping: handing over the lead and draining");
+            running.stop().await
+        }
+    };
+    serving.end().await;
+    drop(port);
+    match failure {
+        None => Ok(()),
+        Some(reason) => Err(ServerError::Failed(reason)),
+    }
+}
+
+/// The tasks that serve.
+struct Serving {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Serving {
+    fn start(
+        services: Services,
+        port: TcpListener,
+        config: &Config,
+        running: &Running,
+    ) -> Result<Serving, ServerError> {
+        let (tasks, stop) = (TaskTracker::new(), services.stop.clone());
+        let listener = tokio::net::TcpListener::from_std(port)
+            .map_err(|error| ServerError::Serve(error.to_string()))?;
+        let router = rpc::router(services, &tasks)
+            .map_err(|error| ServerError::Serve(error.to_string()))?;
+        let stopping = stop.clone();
+        tasks.spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            let served = router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "serving ended");
+            }
+        });
+        let chores = housekeeping::run(running.handle.clone(), config.retention.clone());
+        let stopping = stop.clone();
+        tasks.spawn(async move { stopping.run_until_cancelled(chores).await });
+        Ok(Serving { tasks, stop })
+    }
+
+    /// Open calls get a moment; a client that never ends its stream does not keep the server.
+    async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::info!("some clients kept their connections open; closing them");
+        }
+    }
+}
+
+fn parts(
+    config: &Config,
+    id: ServerId,
+    options: Options,
+    opened: Opened,
+) -> Result<Parts, ServerError> {
+    let (completed, completions) = mpsc::channel(COMPLETIONS);
+    let writer = WriterHandle::spawn(opened.writer, Box::new(move |completion| {
+        // More room than the core has operations under way, so this never waits. Once the node is gone,
+        // nobody needs to know.
+        let _ = completed.blocking_send(completion);
+    }))?;
+    let secret = config.cluster.secret()?.map(|secret| secret.to_string()).unwrap_or_default();
+    let staging = opened.store.staging_path("incoming")?;
+    let others: BTreeMap<ServerId, String> = config
+        .servers
+        .iter()
+        .filter(|(other, _)| **other != id)
+        .map(|(other, server)| (*other, server.address.to_string()))
+        .collect();
+    Ok(Parts {
+        settings: config.settings(id, SCHEMA_VERSION, LOG_FORMAT),
+        boot: Boot {
+            local: opened.local,
+            log: opened.log,
+            random: random_u64()?,
+            fresh_lineage: random_hash()?,
+        },
+        store: opened.store,
+        writer,
+        completions,
+        links: LinkSettings {
+            cluster: config.cluster.name.clone(),
+            secret,
+            addresses: others,
+            call_timeout: config.failover.timing.failure_timeout * 2,
+            staging,
+        },
+        disk_reserve: config.storage.reserve_bytes,
+        subscriber_buffer: config.limits.subscriber_buffer,
+        force_lead: options.force_lead,
+    })
+}
+
+fn random_u64() -> Result<u64, ServerError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(ServerError::Random)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+fn random_hash() -> Result<Hash, ServerError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(ServerError::Random)?;
+    Ok(Hash(bytes))
+}
+
+fn listen_error(port: &TcpListener, error: io::Error) -> ServerError {
+    let address = port.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    ServerError::Listen { address, error }
+}

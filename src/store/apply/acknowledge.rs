@@ -1,0 +1,52 @@
+//! Marking direct messages as received.
+
+use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, update};
+
+use super::{
+    Context, Stop,
+    surroundings::{Atlas, note_change, posted, targets},
+};
+use crate::{
+    chat::{ChangeKind, MessageId, Outcome},
+    store::{
+        error::StoreError,
+        rows::{AccountRow, MessageRow},
+        schema::messages,
+    },
+};
+
+/// Marks all of these messages as received, or none. What reached a room, was written by the caller,
+/// was received before, or is gone stays as it is: devices acknowledge whatever they get.
+pub(super) fn acknowledge(
+    context: &mut Context<'_>,
+    actor: &AccountRow,
+    ids: &[MessageId],
+) -> Result<Outcome, Stop> {
+    let mut atlas = Atlas::default();
+    for target in targets(context, actor, ids)? {
+        let message = target.message;
+        let around = atlas.around(context, message.conversation)?;
+        let counts = around.is_direct()
+            && message.sender != actor.id
+            && message.received_time.is_none()
+            && !message.deleted
+            && !target.is_hidden;
+        if !counts {
+            continue;
+        }
+        update(messages::table.find(message.id))
+            .set((
+                messages::received_time.eq(context.time),
+                messages::change_position.eq(context.position),
+            ))
+            .execute(context.connection)
+            .map_err(StoreError::database("mark a message as received"))?;
+        let (id, time) = (message.message_id.as_slice(), context.time);
+        context.record("messages", &[id.into(), time.into()]);
+        note_change(context, &message)?;
+        let received = MessageRow { received_time: Some(context.time), ..message };
+        let posted = posted(context, received, &around)?;
+        context.tell(around.audience, ChangeKind::MessageChanged(posted));
+    }
+    Ok(Outcome::MessagesAcknowledged)
+}

@@ -1,0 +1,62 @@
+//! Removing what is older than its time to live. A bounded part each time, so that no entry of the log
+//! holds the writer up.
+
+use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, delete, update};
+
+use super::{Context, Stop};
+use crate::{
+    chat::{Expire, Outcome},
+    store::{
+        error::StoreError,
+        schema::{deleted_messages, requests},
+    },
+};
+
+/// How many rows of a table one command removes at most.
+const AT_ONCE: i64 = 4_000;
+
+/// Removes old outcomes and the bodies of messages that were deleted long ago.
+pub(super) fn expire(context: &mut Context<'_>, expire: &Expire) -> Result<Outcome, Stop> {
+    let outcomes = forget_outcomes(context, expire.requests_before.0)?;
+    let bodies = purge_bodies(context, expire.deleted_before.0)?;
+    Ok(Outcome::Expired { more: outcomes == AT_ONCE || bodies == AT_ONCE })
+}
+
+/// Goes by log position, the oldest first, and stops at the first that is young enough.
+fn forget_outcomes(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> {
+    let oldest: Vec<(i64, i64)> = requests::table
+        .order(requests::position)
+        .limit(AT_ONCE)
+        .select((requests::position, requests::time))
+        .load(context.connection)
+        .map_err(StoreError::database("find old outcomes"))?;
+    let old: Vec<i64> =
+        oldest.iter().take_while(|(_, time)| *time < before).map(|(position, _)| *position).collect();
+    let Some(last) = old.last() else { return Ok(0) };
+    delete(requests::table.filter(requests::position.le(last)))
+        .execute(context.connection)
+        .map_err(StoreError::database("remove old outcomes"))?;
+    for position in &old {
+        context.record("requests", &[(*position).into()]);
+    }
+    Ok(old.len() as i64)
+}
+
+fn purge_bodies(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> {
+    let old: Vec<i64> = deleted_messages::table
+        .filter(deleted_messages::body.is_not_null())
+        .filter(deleted_messages::delete_time.lt(before))
+        .order((deleted_messages::delete_time, deleted_messages::message))
+        .limit(AT_ONCE)
+        .select(deleted_messages::message)
+        .load(context.connection)
+        .map_err(StoreError::database("find old deleted messages"))?;
+    for message in &old {
+        update(deleted_messages::table.find(message))
+            .set(deleted_messages::body.eq(None::<String>))
+            .execute(context.connection)
+            .map_err(StoreError::database("purge a deleted message"))?;
+        context.record("deleted_messages", &[(*message).into()]);
+    }
+    Ok(old.len() as i64)
+}

@@ -1,0 +1,221 @@
+//! Idempotency: a request id counts once per account (or username) and call.
+//!
+//! A repeat travels through the log like any update and finds the stored outcome here, so there is one
+//! path, the same on every leader. Outcomes are kept as ids and seqs, and rebuilt from current rows.
+
+use diesel::{
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
+    SelectableHelper as _, insert_into,
+};
+use prost::Message as _;
+
+use super::{Context, Stop, session};
+use crate::{
+    chat::{Call, Command, Outcome, Refusal, RequestKey, Update},
+    store::{
+        error::StoreError,
+        rows::{self, AccountRow, MessageRow},
+        schema::{messages, requests},
+    },
+    wire::log::{StoredOutcome, stored_outcome::Kind},
+};
+
+/// Carries a call out, or answers a repeat of one with its first outcome. `actor` is `None` for the
+/// calls that begin a session.
+pub(super) fn once(
+    context: &mut Context<'_>,
+    update: &Update,
+    actor: Option<&AccountRow>,
+    carry_out: impl FnOnce(&mut Context<'_>) -> Result<Outcome, Stop>,
+) -> Result<Outcome, Stop> {
+    let (Some(key), Some(call)) = (&update.request, update.command.call()) else {
+        return carry_out(context);
+    };
+    let scope = scope(&update.command, actor);
+    if let Some(kind) = find(context, key, &scope, call)? {
+        return rebuild(context, update, actor, kind);
+    }
+    let result = match carry_out(context) {
+        Ok(outcome) => Ok(outcome),
+        Err(Stop::Refused(refusal)) => Err(refusal),
+        failed => return failed,
+    };
+    if let Some(kind) = to_keep(&result, context.position) {
+        keep(context, key, &scope, call, kind)?;
+    }
+    result.map_err(Stop::Refused)
+}
+
+/// Whether the call was carried out before. For a caller whose session has ended.
+pub(super) fn is_known(
+    context: &mut Context<'_>,
+    update: &Update,
+    actor: &AccountRow,
+) -> Result<bool, Stop> {
+    let (Some(key), Some(call)) = (&update.request, update.command.call()) else {
+        return Ok(false);
+    };
+    let scope = scope(&update.command, Some(actor));
+    Ok(find(context, key, &scope, call)?.is_some())
+}
+
+/// What the digest sees of an outcome.
+pub(super) fn digested(result: &Result<Outcome, Refusal>) -> Vec<u8> {
+    match to_keep(result, 0) {
+        Some(kind) => StoredOutcome { kind: Some(kind) }.encode_to_vec(),
+        None => vec![u8::from(result.is_ok())],
+    }
+}
+
+/// The folded username for calls that begin a session, the account for all others.
+fn scope(command: &Command, actor: Option<&AccountRow>) -> Vec<u8> {
+    match (command, actor) {
+        (Command::CreateAccount(create), _) => create.username.as_str().into(),
+        (Command::Login(login), _) => login.username.as_str().into(),
+        (_, Some(actor)) => actor.id.to_be_bytes().into(),
+        (other, None) => unreachable!("{other:?} has an actor"),
+    }
+}
+
+fn find(
+    context: &mut Context<'_>,
+    key: &RequestKey,
+    scope: &[u8],
+    call: Call,
+) -> Result<Option<Kind>, Stop> {
+    let found: Option<(Vec<u8>, Vec<u8>)> = requests::table
+        .find((key.id.0.as_slice(), scope, call as i64))
+        .select((requests::fingerprint, requests::outcome))
+        .first(context.connection)
+        .optional()
+        .map_err(StoreError::database("look for an earlier outcome"))?;
+    let Some((fingerprint, outcome)) = found else { return Ok(None) };
+    if fingerprint != key.fingerprint.0 {
+        return Err(Refusal::RequestIdReused.into());
+    }
+    let outcome = StoredOutcome::decode(outcome.as_slice()).ok().and_then(|outcome| outcome.kind);
+    Ok(Some(outcome.ok_or_else(|| rows::malformed("outcome"))?))
+}
+
+/// What is stored of an outcome; `None` for refusals that are never kept.
+fn to_keep(result: &Result<Outcome, Refusal>, position: i64) -> Option<Kind> {
+    Some(match result {
+        Ok(Outcome::AccountCreated { .. } | Outcome::LoggedIn { .. }) => Kind::Session(position),
+        Ok(Outcome::MessageSent(_)) => Kind::Message(position),
+        Ok(Outcome::ReadMoved { read_seq }) => Kind::ReadSeq(*read_seq),
+        Ok(
+            Outcome::LoggedOut
+            | Outcome::MessagesDeleted
+            | Outcome::MessagesAcknowledged
+            | Outcome::SessionTouched
+            | Outcome::Expired { .. },
+        ) => Kind::Done(true),
+        Err(refusal) => Kind::Refusal(number(*refusal)?),
+    })
+}
+
+fn number(refusal: Refusal) -> Option<i32> {
+    match refusal {
+        Refusal::NameTaken => Some(1),
+        Refusal::NoSuchAccount => Some(2),
+        Refusal::NoSuchRoom => Some(3),
+        Refusal::NoSuchMessage => Some(4),
+        Refusal::NotAllowed => Some(5),
+        Refusal::NoSession
+        | Refusal::BadCredentials
+        | Refusal::RequestIdReused
+        | Refusal::BadField { .. }
+        | Refusal::ProofNeeded => None,
+    }
+}
+
+fn refusal(number: i32) -> Result<Refusal, StoreError> {
+    match number {
+        1 => Ok(Refusal::NameTaken),
+        2 => Ok(Refusal::NoSuchAccount),
+        3 => Ok(Refusal::NoSuchRoom),
+        4 => Ok(Refusal::NoSuchMessage),
+        5 => Ok(Refusal::NotAllowed),
+        _ => Err(rows::malformed("outcome")),
+    }
+}
+
+fn keep(
+    context: &mut Context<'_>,
+    key: &RequestKey,
+    scope: &[u8],
+    call: Call,
+    kind: Kind,
+) -> Result<(), Stop> {
+    let outcome = StoredOutcome { kind: Some(kind) }.encode_to_vec();
+    insert_into(requests::table)
+        .values((
+            requests::request_id.eq(key.id.0.as_slice()),
+            requests::scope.eq(scope),
+            requests::call.eq(call as i64),
+            requests::fingerprint.eq(key.fingerprint.0.as_slice()),
+            requests::outcome.eq(outcome.as_slice()),
+            requests::time.eq(context.time),
+            requests::position.eq(context.position),
+        ))
+        .execute(context.connection)
+        .map_err(StoreError::database("keep an outcome"))?;
+    context.recorder.row(
+        "requests",
+        &[
+            (&key.id.0).into(),
+            scope.into(),
+            (call as i64).into(),
+            (&key.fingerprint.0).into(),
+            outcome.as_slice().into(),
+            context.time.into(),
+        ],
+    );
+    Ok(())
+}
+
+/// The first outcome, from current rows.
+fn rebuild(
+    context: &mut Context<'_>,
+    update: &Update,
+    actor: Option<&AccountRow>,
+    kind: Kind,
+) -> Result<Outcome, Stop> {
+    match (kind, &update.command, actor) {
+        (Kind::Refusal(number), _, _) => Err(refusal(number)?.into()),
+        (Kind::Session(session), Command::CreateAccount(create), _) => {
+            let proof = create.proof.ok_or(Refusal::ProofNeeded)?;
+            let (account, session) = session::renew(context, session, &proof, &create.token)?;
+            Ok(Outcome::AccountCreated { account, session })
+        }
+        (Kind::Session(session), Command::Login(login), _) => {
+            let (account, session) = session::renew(context, session, &login.proof, &login.token)?;
+            Ok(Outcome::LoggedIn { account, session })
+        }
+        (Kind::Message(message), Command::SendMessage(_), Some(actor)) => {
+            sent_message(context, message, actor)
+        }
+        (Kind::ReadSeq(read_seq), Command::MarkRead { .. }, _) => {
+            Ok(Outcome::ReadMoved { read_seq })
+        }
+        (Kind::Done(_), Command::Logout, _) => Ok(Outcome::LoggedOut),
+        (Kind::Done(_), Command::DeleteMessages(_), _) => Ok(Outcome::MessagesDeleted),
+        (Kind::Done(_), Command::AcknowledgeMessages(_), _) => Ok(Outcome::MessagesAcknowledged),
+        _ => Err(rows::malformed("outcome").into()),
+    }
+}
+
+fn sent_message(
+    context: &mut Context<'_>,
+    message: i64,
+    actor: &AccountRow,
+) -> Result<Outcome, Stop> {
+    let row: MessageRow = messages::table
+        .find(message)
+        .select(MessageRow::as_select())
+        .first(context.connection)
+        .map_err(StoreError::database("read a message that was sent before"))?;
+    let conversation = rows::conversation_by_key(context.connection, row.conversation)?;
+    let name = rows::place(context.connection, &conversation)?.seen_by(actor.public_id()?);
+    Ok(Outcome::MessageSent(Box::new(row.view(name, actor.name()?, false)?)))
+}

@@ -1,0 +1,206 @@
+//! Sending messages.
+
+use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, insert_into, update};
+
+use super::{Context, Stop, surroundings::audience};
+use crate::{
+    chat::{
+        AccountId, AccountName, ChangeKind, ConversationName, Message, MessageId, Outcome, Place,
+        Posted, Refusal, SendMessage, Timestamp,
+    },
+    store::{
+        error::StoreError,
+        rows::{self, AccountRow, ConversationRow, DIRECT},
+        schema::{conversations, members, messages},
+    },
+};
+
+/// Where a message goes.
+struct Destination {
+    /// `None` for a direct conversation that nobody has begun.
+    conversation: Option<ConversationRow>,
+    /// The other side of a direct conversation.
+    other: Option<AccountRow>,
+    place: Place,
+}
+
+/// Sends a message; the first one begins a direct conversation.
+pub(super) fn send(
+    context: &mut Context<'_>,
+    sender: &AccountRow,
+    send: &SendMessage,
+) -> Result<Outcome, Stop> {
+    let destination = destination(context, sender, &send.conversation)?;
+    if let Some(answered) = send.reply_to {
+        check_reply(context, sender, destination.conversation.as_ref(), answered)?;
+    }
+    let (conversation, last_seq) = match (&destination.conversation, &destination.other) {
+        (Some(row), _) => (row.id, row.last_seq),
+        (None, Some(other)) => (begin_direct(context, sender, other)?, 0),
+        (None, None) => unreachable!("a room exists before a message reaches it"),
+    };
+    let message = Message {
+        id: MessageId::natural(
+            context.epoch.number,
+            context.epoch.server.0,
+            context.position as u64,
+        ),
+        conversation: destination.place.seen_by(sender.public_id()?),
+        seq: last_seq + 1,
+        sender: sender.name()?,
+        body: send.body.as_str().into(),
+        reply_to: send.reply_to,
+        create_time: Timestamp(context.time),
+        edit_time: None,
+        received_time: None,
+        deleted: false,
+        mentions: Vec::new(),
+    };
+    insert(context, conversation, sender, &message)?;
+    let told = match &destination.other {
+        Some(other) => both(sender.public_id()?, other.public_id()?),
+        None => audience(context, conversation)?,
+    };
+    let posted = Posted { place: destination.place, message: message.clone() };
+    context.tell(told, ChangeKind::MessageCreated(Box::new(posted)));
+    Ok(Outcome::MessageSent(Box::new(message)))
+}
+
+fn destination(
+    context: &mut Context<'_>,
+    sender: &AccountRow,
+    name: &ConversationName,
+) -> Result<Destination, Stop> {
+    match name {
+        ConversationName::Direct(AccountName::Named(username)) => {
+            let other = rows::account_by_username(context.connection, username.as_str())?
+                .ok_or(Refusal::NoSuchAccount)?;
+            let conversation =
+                rows::direct_conversation(context.connection, sender.id, other.id)?;
+            let place = Place::Direct([sender.side()?, other.side()?]);
+            Ok(Destination { conversation, other: Some(other), place })
+        }
+        // A deleted account takes no messages.
+        ConversationName::Direct(AccountName::Deleted(_)) => Err(Refusal::NoSuchAccount.into()),
+        ConversationName::Room(room) => {
+            let (conversation, _) =
+                rows::conversation_of_member(context.connection, sender.id, name)??
+                    .ok_or(Refusal::NoSuchRoom)?;
+            let place = Place::Room(room.clone());
+            Ok(Destination { conversation: Some(conversation), other: None, place })
+        }
+    }
+}
+
+/// The answered message stands in the same conversation, and the sender may see it.
+fn check_reply(
+    context: &mut Context<'_>,
+    sender: &AccountRow,
+    conversation: Option<&ConversationRow>,
+    answered: MessageId,
+) -> Result<(), Stop> {
+    let found = rows::visible_message(context.connection, sender.id, answered)?;
+    let conversation = conversation.map(|row| row.id);
+    match found {
+        Some((message, _)) if Some(message.conversation) == conversation => Ok(()),
+        _ => Err(Refusal::NoSuchMessage.into()),
+    }
+}
+
+fn begin_direct(
+    context: &mut Context<'_>,
+    sender: &AccountRow,
+    other: &AccountRow,
+) -> Result<i64, Stop> {
+    let (low, high) = (sender.id.min(other.id), sender.id.max(other.id));
+    insert_into(conversations::table)
+        .values((
+            conversations::id.eq(context.position),
+            conversations::kind.eq(DIRECT),
+            conversations::low_account.eq(low),
+            conversations::high_account.eq(high),
+            conversations::create_time.eq(context.time),
+            conversations::last_seq.eq(0),
+            conversations::last_position.eq(context.position),
+        ))
+        .execute(context.connection)
+        .map_err(StoreError::database("begin a direct conversation"))?;
+    context.record("conversations", &[DIRECT.into(), low.into(), high.into()]);
+    insert_member(context, low)?;
+    if low != high {
+        insert_member(context, high)?;
+    }
+    Ok(context.position)
+}
+
+fn insert_member(context: &mut Context<'_>, account: i64) -> Result<(), Stop> {
+    insert_into(members::table)
+        .values((
+            members::account.eq(account),
+            members::conversation.eq(context.position),
+            members::joined_seq.eq(0),
+            members::join_time.eq(context.time),
+            members::read_seq.eq(0),
+            members::read_position.eq(0),
+            members::own_after.eq(0),
+            members::gone_after.eq(0),
+            members::mentions_after.eq(0),
+        ))
+        .execute(context.connection)
+        .map_err(StoreError::database("add a member"))?;
+    context.record("members", &[account.into(), context.position.into()]);
+    Ok(())
+}
+
+/// Writes the message, the conversation's end, and the sender's own count.
+fn insert(
+    context: &mut Context<'_>,
+    conversation: i64,
+    sender: &AccountRow,
+    message: &Message,
+) -> Result<(), Stop> {
+    insert_into(messages::table)
+        .values((
+            messages::id.eq(context.position),
+            messages::message_id.eq(message.id.0.as_slice()),
+            messages::conversation.eq(conversation),
+            messages::seq.eq(message.seq),
+            messages::sender.eq(sender.id),
+            messages::body.eq(message.body.as_str()),
+            messages::reply_to.eq(message.reply_to.as_ref().map(|id| id.0.as_slice())),
+            messages::create_time.eq(context.time),
+        ))
+        .execute(context.connection)
+        .map_err(StoreError::database("write a message"))?;
+    update(conversations::table.find(conversation))
+        .set((
+            conversations::last_seq.eq(message.seq),
+            conversations::last_position.eq(context.position),
+        ))
+        .execute(context.connection)
+        .map_err(StoreError::database("move a conversation's end"))?;
+    let own_after: i64 = update(members::table.find((sender.id, conversation)))
+        .set(members::own_after.eq(members::own_after + 1))
+        .returning(members::own_after)
+        .get_result(context.connection)
+        .map_err(StoreError::database("count an own message"))?;
+    context.recorder.row(
+        "messages",
+        &[
+            (&message.id.0).into(),
+            conversation.into(),
+            message.seq.into(),
+            sender.id.into(),
+            message.body.as_str().into(),
+            message.reply_to.as_ref().map(|id| &id.0).into(),
+            context.time.into(),
+        ],
+    );
+    context.record("members", &[sender.id.into(), conversation.into(), own_after.into()]);
+    Ok(())
+}
+
+/// Both sides, or the one that writes to itself.
+fn both(one: AccountId, other: AccountId) -> Vec<AccountId> {
+    if one == other { vec![one] } else { vec![one, other] }
+}

@@ -1,0 +1,151 @@
+//! Sessions: who acts, and how sessions begin and end.
+
+use diesel::{
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
+    SelectableHelper as _, delete, insert_into, update,
+};
+
+use super::{Context, Stop, requests};
+use crate::{
+    chat::{
+        Account, ChangeKind, Command, Login, Outcome, Proof, Refusal, SessionId, TokenHash, Update,
+    },
+    store::{
+        error::StoreError,
+        rows::{self, AccountRow, SessionRow},
+        schema::{session_tokens, sessions},
+    },
+};
+
+/// Who acts.
+pub(super) struct Actor {
+    pub(super) account: AccountRow,
+    pub(super) session: SessionRow,
+}
+
+/// Who acts, by the update's session. One that has ended is good for a repeat of the Logout that ended
+/// it, and nothing else.
+pub(super) fn actor(context: &mut Context<'_>, update: &Update) -> Result<Actor, Stop> {
+    let id = update.session.ok_or(Refusal::NoSession)?;
+    let session = rows::session_by_id(context.connection, id)?.ok_or(Refusal::NoSession)?;
+    let account = rows::account_by_key(context.connection, session.account)?;
+    let ended = session.end_time.is_some() || account.deleted;
+    if ended {
+        let repeats = matches!(update.command, Command::Logout)
+            && requests::is_known(context, update, &account)?;
+        if !repeats {
+            return Err(Refusal::NoSession.into());
+        }
+    }
+    Ok(Actor { account, session })
+}
+
+/// Begins a session for a proved password that is still the current one.
+pub(super) fn login(context: &mut Context<'_>, login: &Login) -> Result<Outcome, Stop> {
+    let account = rows::account_by_id(context.connection, login.proof.account)?
+        .filter(|account| proves(&login.proof, account))
+        .ok_or(Refusal::BadCredentials)?;
+    begin(context, account.id, login.session, &login.token, login.device_name.as_str())?;
+    Ok(Outcome::LoggedIn { account: account.view()?, session: login.session })
+}
+
+/// Ends the acting session. Its token stays known, so that the call can be repeated.
+pub(super) fn logout(context: &mut Context<'_>, actor: &Actor) -> Result<Outcome, Stop> {
+    let session = &actor.session;
+    update(sessions::table.find(session.id))
+        .set(sessions::end_time.eq(context.time))
+        .execute(context.connection)
+        .map_err(StoreError::database("end a session"))?;
+    let end_time = context.time;
+    context.record("sessions", &[session.session_id.as_slice().into(), end_time.into()]);
+    let kind = ChangeKind::SessionChanged { session: session.public_id()?, ended: true };
+    context.tell(vec![actor.account.public_id()?], kind);
+    Ok(Outcome::LoggedOut)
+}
+
+/// Notes that a session is in use.
+pub(super) fn touch(context: &mut Context<'_>, id: SessionId) -> Result<Outcome, Stop> {
+    let session = rows::session_by_id(context.connection, id)?
+        .filter(|session| session.end_time.is_none())
+        .ok_or(Refusal::NoSession)?;
+    // Another leader's clock may be behind; the time of use only ever rises.
+    let last_used = context.time.max(session.last_used);
+    update(sessions::table.find(session.id))
+        .set(sessions::last_used.eq(last_used))
+        .execute(context.connection)
+        .map_err(StoreError::database("note the use of a session"))?;
+    context.record("sessions", &[(&id.0).into(), last_used.into()]);
+    Ok(Outcome::SessionTouched)
+}
+
+/// Makes the session and its token.
+pub(super) fn begin(
+    context: &mut Context<'_>,
+    account: i64,
+    id: SessionId,
+    token: &TokenHash,
+    device_name: &str,
+) -> Result<(), Stop> {
+    insert_into(sessions::table)
+        .values((
+            sessions::id.eq(context.position),
+            sessions::session_id.eq(id.0.as_slice()),
+            sessions::account.eq(account),
+            sessions::device_name.eq(device_name),
+            sessions::create_time.eq(context.time),
+            sessions::last_used.eq(context.time),
+        ))
+        .execute(context.connection)
+        .map_err(StoreError::database("begin a session"))?;
+    let time = context.time;
+    context.record("sessions", &[(&id.0).into(), account.into(), device_name.into(), time.into()]);
+    insert_token(context, context.position, token)
+}
+
+/// Answers a repeat: the same session, which from now on is proved by this token alone.
+pub(super) fn renew(
+    context: &mut Context<'_>,
+    session: i64,
+    proof: &Proof,
+    token: &TokenHash,
+) -> Result<(Account, SessionId), Stop> {
+    let session: SessionRow = sessions::table
+        .find(session)
+        .select(SessionRow::as_select())
+        .first(context.connection)
+        .optional()
+        .map_err(StoreError::database("read the session of an earlier call"))?
+        .filter(|session: &SessionRow| session.end_time.is_none())
+        .ok_or(Refusal::BadCredentials)?;
+    let account = rows::account_by_key(context.connection, session.account)?;
+    if !proves(proof, &account) {
+        return Err(Refusal::BadCredentials.into());
+    }
+    delete(session_tokens::table.filter(session_tokens::session.eq(session.id)))
+        .execute(context.connection)
+        .map_err(StoreError::database("end a token"))?;
+    insert_token(context, session.id, token)?;
+    let id = session.public_id()?;
+    let kind = ChangeKind::SessionChanged { session: id, ended: false };
+    context.tell(vec![account.public_id()?], kind);
+    Ok((account.view()?, id))
+}
+
+fn insert_token(context: &mut Context<'_>, session: i64, token: &TokenHash) -> Result<(), Stop> {
+    insert_into(session_tokens::table)
+        .values((
+            session_tokens::token_hash.eq(token.0.as_slice()),
+            session_tokens::session.eq(session),
+        ))
+        .execute(context.connection)
+        .map_err(StoreError::database("store a token's hash"))?;
+    context.record("session_tokens", &[(&token.0).into(), session.into()]);
+    Ok(())
+}
+
+/// Whether the proof is for this account, which lives, and for its current password.
+fn proves(proof: &Proof, account: &AccountRow) -> bool {
+    account.account_id == proof.account.0
+        && account.password_version == proof.password_version
+        && !account.deleted
+}
