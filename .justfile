@@ -1,0 +1,42 @@
+# Shortcuts; the line below each name is the plain command.
+
+# Lists these commands.
+default:
+    @just --justfile {{justfile()}} --list
+
+# Everything that must hold before a change is taken.
+ci:
+    .ci/run
+
+# All tests: units, stories, real servers.
+test:
+    cargo test
+
+# The tests with real servers alone; `just it events` for one module.
+it module="":
+    cargo test --test it {{module}}
+
+# The long kill test: 20 times kill -9 of the leader under 16 senders, with the times.
+kill-twenty kills="20":
+    CHINWAG_KILLS={{kills}} cargo test --release --test it kill_twenty -- --nocapture
+
+# Acknowledged sends a second, beside the machine's own limits.
+bench seconds="4":
+    cargo bench --bench throughput -- --seconds {{seconds}}
+
+# Formats and lints.
+tidy:
+    cargo fmt
+    cargo clippy --all-targets -- -D warnings
+
+# Three servers on this machine, a conversation, a kill, and you in the client.
+demo:
+    cargo run --release --bin server -- demo
+
+# One of the configured servers: `just server 1`.
+server id:
+    cargo run --release --bin server -- --id {{id}} --config config/cluster.yaml
+
+# The client: `just client`, or `just client send @bob hi`.
+client *arguments:
+    cargo run --release --bin client -- --config config/cluster.yaml {{arguments}}

@@ -1,0 +1,308 @@
+//! A cluster of server processes on free ports, in a temporary folder.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::TcpListener,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use chinwag::wire::chat::{GetStatusResponse, Role};
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{
+    door::Door,
+    options::Options,
+    process::{Exit, Process},
+    wait::until,
+};
+
+/// So many clusters live at the same time in one test process.
+static PLACES: Semaphore = Semaphore::const_new(2);
+/// A server that was started answers, and a healthy cluster gets a leader, within this.
+const READY: Duration = Duration::from_secs(30);
+/// What the server says when somebody else has its port.
+const PORT_IN_USE: &str = "in use";
+
+/// See the file's header.
+pub(crate) struct Cluster {
+    options: Options,
+    ports: Vec<u16>,
+    processes: BTreeMap<u32, Process>,
+    folder: Option<TempDir>,
+    _place: SemaphorePermit<'static>,
+}
+
+/// The IDs of a cluster of three.
+pub(crate) fn all() -> RangeInclusive<u32> {
+    1..=3
+}
+
+impl Cluster {
+    /// Three servers with the shipped settings, all in sync.
+    pub(crate) async fn start() -> Cluster {
+        Cluster::start_with(Options::default()).await
+    }
+
+    /// Servers with these settings, all in sync.
+    pub(crate) async fn start_with(options: Options) -> Cluster {
+        let mut cluster = Cluster::prepare(options).await;
+        for id in cluster.ids() {
+            cluster.start_server(id).await;
+        }
+        cluster.in_sync(cluster.ids()).await;
+        cluster
+    }
+
+    /// The files of a cluster, without any server started.
+    pub(crate) async fn prepare(options: Options) -> Cluster {
+        let place = PLACES.acquire().await.expect("never closed");
+        let folder = tempfile::Builder::new().prefix("chinwag-test-").tempdir().expect("a folder");
+        // Somebody else may take a port between here and the server's start: `start_server` tries
+        // again until it is free.
+        let ports = free_ports(options.servers);
+        fs::write(folder.path().join("cluster.yaml"), options.config(&ports, folder.path()))
+            .expect("a config file");
+        if let Some(secret) = options.secret {
+            fs::write(folder.path().join("secret"), secret).expect("a secret file");
+        }
+        Cluster { options, ports, processes: BTreeMap::new(), folder: Some(folder), _place: place }
+    }
+
+    /// All configured IDs.
+    pub(crate) fn ids(&self) -> RangeInclusive<u32> {
+        1..=self.options.servers
+    }
+
+    /// The addresses of all servers, in the order of their IDs.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = String> {
+        self.ports.iter().map(|port| format!("127.0.0.1:{port}"))
+    }
+
+    /// The address of a server.
+    pub(crate) fn address(&self, id: u32) -> String {
+        format!("127.0.0.1:{}", self.ports[index(id)])
+    }
+
+    /// A new connection to a server.
+    pub(crate) fn door(&self, id: u32) -> Door {
+        Door::to(&self.address(id))
+    }
+
+    /// The folder that holds everything.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.as_ref().expect("there until the drop").path()
+    }
+
+    /// The config file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder().join("cluster.yaml")
+    }
+
+    /// The folder of a server's own files.
+    pub(crate) fn data(&self, id: u32) -> PathBuf {
+        self.folder().join("data").join(format!("server-{id}"))
+    }
+
+    /// Starts a server and waits until it answers.
+    pub(crate) async fn start_server(&mut self, id: u32) {
+        self.start_server_with(id, &[]).await;
+    }
+
+    /// The same with more arguments.
+    pub(crate) async fn start_server_with(&mut self, id: u32, arguments: &[&str]) {
+        self.launch(id, arguments);
+        self.answers(id, arguments).await;
+    }
+
+    /// Waits until a launched server answers; launches it again if somebody else had its port.
+    pub(crate) async fn answers(&mut self, id: u32, arguments: &[&str]) {
+        let door = self.door(id);
+        let end = tokio::time::Instant::now() + READY;
+        loop {
+            if door.status().await.is_some() {
+                return;
+            }
+            let process = self.processes.get_mut(&id).expect("just launched");
+            if !process.is_running() {
+                let log = process.log();
+                assert!(log.contains(PORT_IN_USE), "server {id} ended at its start:\n{log}");
+                self.launch(id, arguments);
+            }
+            assert!(tokio::time::Instant::now() < end, "server {id} does not answer");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Starts a server and waits for nothing.
+    pub(crate) fn launch(&mut self, id: u32, arguments: &[&str]) {
+        let process = self.spawn(id, arguments, format!("server-{id}.log"));
+        self.processes.insert(id, process);
+    }
+
+    /// A process with a server's ID that the cluster does not keep.
+    pub(crate) fn spawn(&self, id: u32, arguments: &[&str], log: String) -> Process {
+        self.spawn_with_config(id, &self.config(), arguments, log)
+    }
+
+    /// The same with another config file.
+    pub(crate) fn spawn_with_config(
+        &self,
+        id: u32,
+        config: &Path,
+        arguments: &[&str],
+        log: String,
+    ) -> Process {
+        let (id, config) = (id.to_string(), config.display().to_string());
+        let mut all = vec!["--id", &id, "--config", &config];
+        all.extend(arguments);
+        let log = self.folder().join(log);
+        Process::start(&all, &self.options.environment, self.folder(), log)
+    }
+
+    /// A server's process.
+    pub(crate) fn process(&mut self, id: u32) -> &mut Process {
+        self.processes.get_mut(&id).unwrap_or_else(|| panic!("server {id} was not started"))
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self, id: u32) {
+        self.process(id).kill();
+        self.processes.remove(&id);
+    }
+
+    /// Freezes a server.
+    pub(crate) fn freeze(&mut self, id: u32) {
+        self.process(id).signal(Signal::STOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub(crate) fn thaw(&mut self, id: u32) {
+        self.process(id).signal(Signal::CONT);
+    }
+
+    /// Asks a server to end, and waits until it did.
+    pub(crate) async fn stop(&mut self, id: u32) -> Exit {
+        self.process(id).signal(Signal::TERM);
+        let exit = self.process(id).ended(Duration::from_secs(10)).await;
+        self.processes.remove(&id);
+        exit
+    }
+
+    /// Ends all servers cleanly, the leader last, so that nothing waits for anything.
+    pub(crate) async fn stop_all(&mut self) {
+        for id in self.processes.keys().copied().collect::<Vec<_>>() {
+            self.process(id).signal(Signal::TERM);
+        }
+        for id in self.processes.keys().copied().collect::<Vec<_>>() {
+            let exit = self.process(id).ended(Duration::from_secs(10)).await;
+            assert!(exit.status.success(), "server {id}: {}\n{}", exit.status, exit.log);
+            self.processes.remove(&id);
+        }
+    }
+
+    /// How a server is; `None` when it does not answer.
+    pub(crate) async fn status(&self, id: u32) -> Option<GetStatusResponse> {
+        self.door(id).status().await
+    }
+
+    /// Waits for a server's status to be as wanted.
+    pub(crate) async fn status_when(
+        &self,
+        id: u32,
+        what: &str,
+        wanted: impl Fn(&GetStatusResponse) -> bool,
+    ) -> GetStatusResponse {
+        let door = self.door(id);
+        until(&format!("server {id}: {what}"), READY, || async {
+            door.status().await.filter(&wanted)
+        })
+        .await
+    }
+
+    /// Waits until some server leads, and returns its ID.
+    pub(crate) async fn leader(&self) -> u32 {
+        let doors: Vec<(u32, Door)> = self.ids().map(|id| (id, self.door(id))).collect();
+        until("a leader", READY, || async {
+            for (id, door) in &doors {
+                let status =
+                    if self.processes.contains_key(id) { door.status().await } else { None };
+                if status.is_some_and(|status| status.role() == Role::Leader) {
+                    return Some(*id);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// Waits until the leader counts all of these servers as in sync, and returns its ID.
+    pub(crate) async fn in_sync(&self, wanted: impl IntoIterator<Item = u32>) -> u32 {
+        let wanted: Vec<u32> = wanted.into_iter().collect();
+        let doors: Vec<Door> = wanted.iter().map(|id| self.door(*id)).collect();
+        until(&format!("servers {wanted:?} in sync"), READY, || async {
+            for door in &doors {
+                let Some(status) = door.status().await else { continue };
+                if status.role() == Role::Leader && holds_all(&status, &wanted) {
+                    return u32::try_from(status.server_id).ok();
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// A running server that is not this one.
+    pub(crate) fn another(&self, than: u32) -> u32 {
+        let mut running = self.processes.keys().copied();
+        running.find(|id| *id != than).expect("another one is running")
+    }
+}
+
+fn holds_all(status: &GetStatusResponse, wanted: &[u32]) -> bool {
+    wanted.iter().all(|id| {
+        let mut servers = status.servers.iter();
+        servers.any(|server| server.server_id.cast_unsigned() == *id && server.in_sync)
+    })
+}
+
+fn index(id: u32) -> usize {
+    usize::try_from(id).expect("small") - 1
+}
+
+/// Ports that were free a moment ago, all different.
+fn free_ports(count: u32) -> Vec<u16> {
+    let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listeners: Vec<TcpListener> = (0..count).map(bind).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("bound").port()).collect()
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let logs: Vec<(u32, String)> =
+            self.processes.iter().map(|(id, process)| (*id, process.log())).collect();
+        self.processes.clear();
+        if !thread::panicking() {
+            return;
+        }
+        for (id, log) in logs {
+            eprintln!("---- log of server {id} ----\n{}", tail(&log));
+        }
+        if env::var_os("CHINWAG_KEEP").is_some()
+            && let Some(folder) = self.folder.take()
+        {
+            eprintln!("kept {}", folder.keep().display());
+        }
+    }
+}
+
+/// The last lines, enough to see what happened.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(150)..].join("\n")
+}

@@ -1,0 +1,99 @@
+//! One server process.
+
+use std::{
+    env,
+    fs::{self, OpenOptions},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait::until;
+
+/// A started server. Dropping it kills the process, and only this one.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    /// Its status.
+    pub(crate) status: ExitStatus,
+    /// Everything that it wrote to stdout and stderr, of its earlier lives too.
+    pub(crate) log: String,
+}
+
+impl Process {
+    /// Starts the server with these arguments; what it writes is appended to `log`.
+    pub(crate) fn start(
+        arguments: &[&str],
+        environment: &[(&'static str, String)],
+        folder: &Path,
+        log: PathBuf,
+    ) -> Process {
+        let output = OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
+        let errors = output.try_clone().expect("a second handle");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("CHINWAG") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors);
+        let child = command.spawn().expect("the server program starts");
+        Process { child, log }
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("our own child").is_none()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        // A child that was not waited for keeps its id, so this never meets a stranger.
+        assert!(self.is_running(), "the server has ended by itself:\n{}", self.log());
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("our own child takes signals");
+    }
+
+    /// kill -9; returns when it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.child.wait().expect("our own child");
+    }
+
+    /// Waits until it ends.
+    pub(crate) async fn ended(&mut self, deadline: Duration) -> Exit {
+        let log = self.log.clone();
+        let what = format!("the end of the server that writes {}", log.display());
+        let status = until(&what, deadline, || {
+            let status = self.child.try_wait().expect("our own child");
+            async move { status }
+        })
+        .await;
+        Exit { status, log: self.log() }
+    }
+
+    /// What it wrote.
+    pub(crate) fn log(&self) -> String {
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into()).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

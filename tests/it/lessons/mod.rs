@@ -1,0 +1,9 @@
+//! What broke in systems before this one: each test is a fault that was seen for real, and its name is
+//! what holds here instead. The loss under kill -9 with concurrent senders has a module of its own,
+//! `kill_twenty`.
+
+mod clients;
+mod frozen;
+mod identity;
+mod restarts;
+mod strangers;

@@ -1,0 +1,111 @@
+//! A client in another language, made of the protos alone: the contract is enough.
+//!
+//! The stubs are generated into `target/`, with grpcio-tools in a virtual environment of its own. Where
+//! Python, pip or the packages cannot be had, the test says so on stderr and proves nothing.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command as Setup, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::Command,
+};
+
+use crate::harness::{Cluster, within};
+
+#[tokio::test]
+async fn a_python_client_made_of_the_protos_talks_across_a_kill() {
+    let tools = match tokio::task::spawn_blocking(set_up).await.expect("no panic") {
+        Ok(tools) => tools,
+        Err(reason) => {
+            // Past the capture of the test harness, so that nobody takes this for a proof.
+            let words = format!("SKIPPED: the Python client was not tried: {reason}\n");
+            std::io::stderr().write_all(words.as_bytes()).expect("stderr is open");
+            return;
+        }
+    };
+    let mut cluster = Cluster::start().await;
+    let mut client = Command::new(tools.python)
+        .arg(root().join("tests/python/client.py"))
+        .arg(tools.stubs)
+        .args(cluster.addresses())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the interpreter starts");
+    let mut input = client.stdin.take().expect("piped");
+    let mut lines = BufReader::new(client.stdout.take().expect("piped")).lines();
+    let talk = async {
+        let mut said = Vec::new();
+        while let Some(line) = lines.next_line().await.expect("text") {
+            if line == "kill the leader" {
+                let leader = cluster.leader().await;
+                cluster.kill(leader);
+                input.write_all(b"killed\n").await.expect("it listens");
+            }
+            said.push(line);
+        }
+        (said, client.wait().await.expect("our own child"))
+    };
+    let (said, status) = within("the Python client", Duration::from_secs(90), talk).await;
+    assert!(status.success(), "{status}: {said:?}");
+    assert_eq!(said, ["kill the leader", "all is well"]);
+}
+
+/// What the client runs on.
+struct Tools {
+    python: PathBuf,
+    stubs: PathBuf,
+}
+
+/// Makes the virtual environment, unless an earlier run did, and the stubs.
+fn set_up() -> Result<Tools, String> {
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (venv, stubs) = (target.join("python"), target.join("python-stubs"));
+    let python = venv.join("bin/python");
+    let requirements = root().join("tests/python/requirements.txt");
+    let installed = venv.join("installed.txt");
+    let wanted = fs::read(&requirements).expect("checked in");
+    if fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        run(Setup::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(Setup::new(&python).args(pip).arg("--requirement").arg(&requirements))?;
+        fs::write(&installed, &wanted).map_err(|error| error.to_string())?;
+    }
+    fs::create_dir_all(&stubs).map_err(|error| error.to_string())?;
+    let protos = root().join("proto");
+    let mut command = Setup::new(&python);
+    command.args(["-m", "grpc_tools.protoc", "-I"]).arg(&protos);
+    for out in ["--python_out", "--grpc_python_out"] {
+        command.arg(format!("{out}={}", stubs.display()));
+    }
+    for entry in fs::read_dir(protos.join("chinwag/chat/v1")).expect("checked in") {
+        command.arg(entry.expect("a proto").path());
+    }
+    run(&mut command)?;
+    Ok(Tools { python, stubs })
+}
+
+/// Runs one step of the set-up; what it said is the reason if it failed.
+fn run(command: &mut Setup) -> Result<(), String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{program} does not start: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Err(format!("{program} failed: {last}"))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
