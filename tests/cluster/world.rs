@@ -424,7 +424,7 @@ impl World {
         let Some(core) = &self.nodes[&id].core else { return };
         let mode = core.mode();
         if matches!(mode, Mode::Follower(_) | Mode::Leader(_)) {
-            let life = core.message(self.other(id), 0, Body::Evict { epoch: Epoch::ZERO }).incarnation;
+            let life = core.incarnation();
             let serving = core.serving();
             self.node(id).in_sync_life = Some(life);
             let Mode::Leader(epoch) = mode else { return };
@@ -443,10 +443,6 @@ impl World {
                 self.violate(format!("I3: {id} leads without the acknowledged update {lost}"));
             }
         }
-    }
-
-    fn other(&self, id: ServerId) -> ServerId {
-        *self.nodes.keys().find(|other| **other != id).expect("more than one server")
     }
 
     pub(crate) fn has_store_work(&self, id: ServerId) -> bool {
@@ -522,25 +518,13 @@ impl World {
             }
         }
         if entries.iter().any(|entry| view(entry).is_some()) {
-            let other = self.other(id);
-            let lives = |node: &Node| {
-                let core = node.core.as_ref()?;
-                Some(core.message(other, 0, Body::Evict { epoch: Epoch::ZERO }).incarnation)
-            };
-            let wrong = self.nodes.iter().any(|(member, node)| {
+            self.split |= self.nodes.iter().any(|(member, node)| {
+                let life = node.core.as_ref().map(Core::incarnation);
                 *member != id
-                    && *member != other
                     && !newest.members.contains(member)
-                    && node.in_sync_life.is_some()
-                    && lives(node) == node.in_sync_life
+                    && life.is_some()
+                    && life == node.in_sync_life
             });
-            let other_node = &self.nodes[&other];
-            let wrong_other = !newest.members.contains(&other)
-                && other_node.in_sync_life.is_some()
-                && other_node.core.as_ref().map(|core| {
-                    core.message(id, 0, Body::Evict { epoch: Epoch::ZERO }).incarnation
-                }) == other_node.in_sync_life;
-            self.split |= wrong || wrong_other;
         }
         for member in newest.members {
             if self.nodes[&member].disk.log.as_ref().is_some_and(|log| log.holds(last.seq, last.hash)) {
