@@ -253,7 +253,7 @@ impl<'a> Walk<'a> {
             }
             14 if self.chance.percent(30) => self.world.step(id, Event::Shutdown),
             15 if self.forces => {
-                self.world.split = true;
+                self.world.forced = true;
                 self.world.step(id, Event::ForceLead);
             }
             _ => self.crash_at_a_bad_moment(),

@@ -110,6 +110,8 @@ pub(crate) struct World {
     pub(crate) failed: Option<String>,
     /// A server that was in sync was left out although it lived: `available` may then split.
     pub(crate) split: bool,
+    /// An operator said that a server shall lead with what it has.
+    pub(crate) forced: bool,
     pub(crate) trace: Option<Vec<String>>,
     entries: BTreeMap<(Epoch, Seq), Hash>,
     served: BTreeMap<Epoch, Incarnation>,
@@ -137,6 +139,7 @@ impl World {
             served_reads: Vec::new(),
             failed: None,
             split: false,
+            forced: false,
             trace: None,
             entries: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -406,7 +409,7 @@ impl World {
 
     /// The first of the oldest `count` acknowledged updates that this server's log lacks.
     fn missing_at(&self, id: ServerId, count: usize) -> Option<u64> {
-        if self.split && self.policy == Policy::Available {
+        if self.forced || (self.split && self.policy == Policy::Available) {
             return None;
         }
         let log = self.nodes[&id].disk.log.as_ref()?;
