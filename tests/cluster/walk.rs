@@ -333,9 +333,19 @@ impl<'a> Walk<'a> {
         }
         for _ in 0..40 {
             world.run_for(Duration::from_millis(500));
+            // A shutdown that was under way ended.
+            for id in world.ids() {
+                if !world.is_up(id) {
+                    world.start(id);
+                }
+            }
             if world.failed.is_some() || agree(world) {
                 break;
             }
+        }
+        // The only disk of the only member of a view is lost: an operator must decide.
+        if self.wiped && world.policy == Policy::Available && world.leaders().is_empty() {
+            return;
         }
         if world.failed.is_none() && !agree(world) {
             let state: Vec<String> = world.ids().into_iter().map(|id| describe(world, id)).collect();

@@ -333,6 +333,9 @@ impl World {
             }
             Effect::Tell(sentence) => self.node(id).told.push(sentence),
             Effect::Exit { failure } => {
+                if let Some(reason) = failure.as_ref().filter(|reason| reason.contains("differ")) {
+                    self.violate(format!("I8: {reason}"));
+                }
                 self.forget(id);
                 self.node(id).exit = Some(failure);
             }
