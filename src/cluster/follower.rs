@@ -431,7 +431,11 @@ impl Core {
         assert!(work.op == op && matches!(work.kind, WorkKind::Install), "another work ended");
         self.local.belonged = Some(log.lineage);
         self.local.promised = self.local.promised.max(log.last.epoch);
-        self.persist();
+        if log.last.seq < self.log.last_seq() {
+            self.log_became_shorter();
+        } else {
+            self.persist();
+        }
         self.log = LogIndex::new(Some(log));
         self.digest = None;
         self.known = None;
