@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::{
     chat::{Change, Outcome, Refusal},
     cluster::{
-        Boot, Core, Effect, Event, Operation, Policy, ReadId, Seq, ServerId, Settings, Status, Time,
-        WaiterId,
+        Boot, Core, Effect, Event, Operation, Policy, ReadId, Seq, ServerId, Settings, Status,
+        Time, WaiterId,
     },
     store::Completion,
 };
@@ -72,6 +72,7 @@ pub enum Input {
 }
 
 /// What the shell is to do, in this order.
+#[expect(clippy::large_enum_variant, reason = "a handful live at once, and not for long")]
 #[derive(Debug)]
 pub enum Action {
     /// An effect of the core's that the desk has no part in.
@@ -166,7 +167,9 @@ impl Desk {
             let mut operations = Vec::new();
             while let Some(next) = self.queue.front() {
                 bytes += next.payload.len();
-                if operations.len() == BATCH_UPDATES || (bytes > BATCH_BYTES && !operations.is_empty()) {
+                if operations.len() == BATCH_UPDATES
+                    || (bytes > BATCH_BYTES && !operations.is_empty())
+                {
                     break;
                 }
                 operations.extend(self.queue.pop_front());
@@ -204,7 +207,9 @@ impl Desk {
         if !self.core.serving() {
             return Some(match self.core.leader() {
                 Some(leader) => Refused::NotLeader(Some(leader)),
-                None if self.policy == Policy::Majority && self.core.reachable() <= self.servers / 2 => {
+                None if self.policy == Policy::Majority
+                    && self.core.reachable() <= self.servers / 2 =>
+                {
                     Refused::NoQuorum
                 }
                 None => Refused::NoLeader,
@@ -231,6 +236,12 @@ impl Desk {
     fn step(&mut self, event: Event, now: Time, actions: &mut Vec<Action>) {
         let effects = self.core.step(event, now);
         self.translate(effects, actions);
+        // No batch is made of these before the disk has room again, which may be never.
+        if self.core.writes_refused_for_disk() {
+            for operation in self.queue.drain(..) {
+                actions.push(Action::Refuse(operation.waiter, Refused::StorageFull));
+            }
+        }
     }
 
     fn translate(&mut self, effects: Vec<Effect>, actions: &mut Vec<Action>) {

@@ -3,30 +3,31 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
+use tempfile::TempPath;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     desk::{Action, Desk, Executed, Input, Refused},
+    disk,
     handle::{NodeHandle, Standing},
     hub::Hub,
     sessions::Sessions,
     transfer,
 };
 use crate::{
-    cluster::{
-        Body, Boot, Effect, Event, LocalState, Message, ReadId, Seq, Settings, Status, Time, WaiterId,
-    },
+    cluster::{Boot, Event, ReadId, Seq, Settings, Status, Time, WaiterId},
     peers::{self, Calls, Heard, Peers},
-    store::{Completion, Store, WriterCommand, WriterHandle},
+    store::{Completion, Store, WriterHandle},
 };
 
 /// Requests taken from the inbox at once: what came together travels together.
@@ -35,8 +36,12 @@ const DRAIN: usize = 1_024;
 const INBOX: usize = 4_096;
 /// Messages of other servers waiting in the inbox; more wait in their connections.
 const HEARD: usize = 256;
-/// How often the free disk space is looked at.
-const DISK_CHECK: Duration = Duration::from_secs(1);
+/// Received snapshots that the core may yet want: the one it is about to install, and the newest.
+const STAGED: usize = 2;
+/// How long what runs beside the loop may take to end.
+const LAST_TASKS: Duration = Duration::from_millis(300);
+/// How long the database may take to close; a disk that hangs must not keep the process.
+const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
 
 /// What rooms above ask of the loop.
 pub(super) enum Request {
@@ -106,9 +111,19 @@ impl Running {
 
 /// Starts the node's loop.
 pub fn start(parts: Parts) -> Running {
+    let force_lead = parts.force_lead;
+    let (stop, stopped) = oneshot::channel();
+    let (handle, driver, first, inputs) = assemble(parts, stopped);
+    let task = tokio::spawn(driver.run(first, force_lead, inputs));
+    Running { handle, stop, task }
+}
+
+pub(super) fn assemble(
+    parts: Parts,
+    stopped: oneshot::Receiver<()>,
+) -> (NodeHandle, Driver, Vec<Action>, Inputs) {
     let (requests, inbox) = mpsc::channel(INBOX);
     let (heard, hearing) = mpsc::channel(HEARD);
-    let (stop, stopped) = oneshot::channel();
     let durable = parts.boot.log.as_ref().map_or(0, |log| log.last.seq);
     let (log_end, log_end_watch) = watch::channel(durable);
     let links = peers::Settings {
@@ -146,71 +161,85 @@ pub fn start(parts: Parts) -> Running {
         log_end,
         waiters: HashMap::new(),
         reads: BTreeMap::new(),
-        staged: HashMap::new(),
+        staged: BTreeMap::new(),
         storing: BTreeMap::new(),
+        making: Arc::new(Semaphore::new(1)),
         next_id: 0,
         tasks: TaskTracker::new(),
-        disk_reserve: parts.disk_reserve,
-        disk_low: false,
+        ending: CancellationToken::new(),
         exit: None,
     };
-    let inputs = Inputs { inbox, hearing, completions: parts.completions, stopped };
-    let task = tokio::spawn(driver.run(first, parts.force_lead, inputs));
-    Running { handle, stop, task }
+    let (disk_told, disk_low) = watch::channel(false);
+    driver.spawn(disk::watch(driver.store.clone(), parts.disk_reserve, disk_told));
+    let inputs = Inputs { inbox, hearing, completions: parts.completions, disk_low, stopped };
+    (handle, driver, first, inputs)
 }
 
-struct Inputs {
+pub(super) struct Inputs {
     inbox: mpsc::Receiver<Request>,
     hearing: mpsc::Receiver<Heard>,
     completions: mpsc::Receiver<Completion>,
+    disk_low: watch::Receiver<bool>,
     stopped: oneshot::Receiver<()>,
 }
 
-struct Driver {
-    desk: Desk,
-    store: Store,
-    writer: WriterHandle,
-    peers: Peers,
-    cluster: String,
+pub(super) struct Driver {
+    pub(super) desk: Desk,
+    pub(super) store: Store,
+    pub(super) writer: WriterHandle,
+    pub(super) peers: Peers,
+    pub(super) cluster: String,
     heard: mpsc::Sender<Heard>,
-    calls: Calls,
-    hub: Hub,
-    sessions: Sessions,
+    pub(super) calls: Calls,
+    pub(super) hub: Hub,
+    pub(super) sessions: Sessions,
     standing: watch::Sender<Standing>,
     /// The end of the log as the links may know it: durable entries only.
     log_end: watch::Sender<Seq>,
-    waiters: HashMap<WaiterId, oneshot::Sender<Result<Executed, Refused>>>,
-    reads: BTreeMap<ReadId, oneshot::Sender<Result<(), Refused>>>,
-    /// Snapshots that arrived and are not installed yet, by the nonce that brought them.
-    staged: HashMap<u64, PathBuf>,
+    pub(super) waiters: HashMap<WaiterId, oneshot::Sender<Result<Executed, Refused>>>,
+    pub(super) reads: BTreeMap<ReadId, oneshot::Sender<Result<(), Refused>>>,
+    /// Sound snapshots that are not installed yet, by the nonce that brought them; dropping one removes
+    /// its file.
+    pub(super) staged: BTreeMap<u64, TempPath>,
     /// Where the log ends once a store operation is done.
-    storing: BTreeMap<u64, Seq>,
-    next_id: u64,
+    pub(super) storing: BTreeMap<u64, Seq>,
+    /// One snapshot is made at a time.
+    pub(super) making: Arc<Semaphore>,
+    pub(super) next_id: u64,
     tasks: TaskTracker,
-    disk_reserve: u64,
-    disk_low: bool,
-    exit: Option<Option<String>>,
+    ending: CancellationToken,
+    /// Set once the loop must end; why, if it failed.
+    pub(super) exit: Option<Option<String>>,
 }
 
 impl Driver {
-    async fn run(mut self, first: Vec<Action>, force_lead: bool, mut inputs: Inputs) -> Option<String> {
+    async fn run(
+        mut self,
+        first: Vec<Action>,
+        force_lead: bool,
+        mut inputs: Inputs,
+    ) -> Option<String> {
         self.carry_out(first).await;
         if force_lead {
             self.input(Input::Event(Event::ForceLead)).await;
         }
         let mut requests = Vec::with_capacity(DRAIN);
-        let mut disk_check = tokio::time::interval(DISK_CHECK);
         let mut stopping = false;
         while self.exit.is_none() {
             let deadline = self.deadline();
-            // What came in goes before any timer, so that a server that was asleep hears the others first.
+            // What came in goes before any timer, so that a server that was asleep hears the others first;
+            // clients come last, for there may always be one more.
             tokio::select! {
                 biased;
-                Some(completion) = inputs.completions.recv() => self.completed(completion).await,
-                Some(heard) = inputs.hearing.recv() => self.hear(heard).await,
                 _ = &mut inputs.stopped, if !stopping => {
                     stopping = true;
                     self.input(Input::Event(Event::Shutdown)).await;
+                }
+                Some(completion) = inputs.completions.recv() => self.completed(completion).await,
+                Some(heard) = inputs.hearing.recv() => self.hear(heard).await,
+                Ok(()) = inputs.disk_low.changed() => {
+                    let low = *inputs.disk_low.borrow_and_update();
+                    self.input(Input::Event(Event::DiskLow(low))).await;
                 }
                 count = inputs.inbox.recv_many(&mut requests, DRAIN), if self.desk.has_room() => {
                     // All handles are gone only when the server is being dropped.
@@ -220,13 +249,13 @@ impl Driver {
                     }
                 }
                 _ = sleep_until(deadline) => self.input(Input::Event(Event::Tick)).await,
-                _ = disk_check.tick() => self.check_disk().await,
             }
             let actions = self.desk.batch(now());
             self.carry_out(actions).await;
-            self.tell_standing();
         }
-        self.close(stopping).await
+        // Nobody may wait any longer for a loop that reads no more.
+        drop(inputs);
+        self.close().await
     }
 
     fn deadline(&self) -> Instant {
@@ -239,6 +268,8 @@ impl Driver {
 
     async fn input(&mut self, input: Input) {
         let actions = self.desk.handle(input, now());
+        // Before the answers, for they say with how many copies and in which epoch.
+        self.tell_standing();
         self.carry_out(actions).await;
     }
 
@@ -265,20 +296,24 @@ impl Driver {
             Heard::StreamEnded(peer) => Event::StreamEnded { peer },
             Heard::Probed { peer, refused } => Event::Probed { peer, refused },
             Heard::Snapshot { message, file } => {
-                self.verify(message, file);
+                self.spawn(transfer::verify(message, file, self.heard.clone()));
                 return;
+            }
+            Heard::SoundSnapshot { message, file } => {
+                self.staged.insert(message.nonce, file);
+                if self.staged.len() > STAGED {
+                    self.staged.pop_first();
+                }
+                Event::Message(message)
             }
         };
         self.input(Input::Event(event)).await;
     }
 
-    /// Looks into a snapshot away from the loop; it comes back as a message when it is sound.
-    fn verify(&mut self, message: Message, file: PathBuf) {
-        if self.staged.get(&message.nonce).is_some_and(|known| *known == file) {
-            return;
-        }
-        self.staged.insert(message.nonce, file.clone());
-        self.tasks.spawn(transfer::verify(message, file, self.heard.clone()));
+    /// Beside the loop, until it ends.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let ending = self.ending.clone();
+        self.tasks.spawn(async move { ending.run_until_cancelled(task).await });
     }
 
     async fn completed(&mut self, completion: Completion) {
@@ -294,132 +329,24 @@ impl Driver {
         self.input(Input::Completed(completion)).await;
     }
 
-    async fn check_disk(&mut self) {
-        let store = self.store.clone();
-        let Ok(Ok(free)) = tokio::task::spawn_blocking(move || store.free_space()).await else { return };
-        let low = free < self.disk_reserve;
-        if low != self.disk_low {
-            self.disk_low = low;
-            if low {
-                tracing::warn!(free_bytes = free, reserve_bytes = self.disk_reserve, "the disk is nearly full");
-            }
-            self.input(Input::Event(Event::DiskLow(low))).await;
-        }
-    }
-
-    async fn carry_out(&mut self, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Effect(effect) => self.effect(effect).await,
-                Action::Answer(waiter, executed) => self.reply(waiter, Ok(executed)),
-                Action::Refuse(waiter, refused) => self.reply(waiter, Err(refused)),
-                Action::Serve(until) => {
-                    let later = self.reads.split_off(&(until + 1));
-                    for reply in std::mem::replace(&mut self.reads, later).into_values() {
-                        let _ = reply.send(Ok(()));
-                    }
-                }
-                Action::RefuseReads(refused) => {
-                    for reply in std::mem::take(&mut self.reads).into_values() {
-                        let _ = reply.send(Err(refused.clone()));
-                    }
-                }
-                Action::Publish(changes) => {
-                    self.sessions.learn(&changes);
-                    self.hub.publish(changes);
-                }
-                Action::EndSubscriptions => {
-                    self.hub.close();
-                    self.sessions.clear();
-                }
-            }
-        }
-    }
-
-    /// A caller that went away is no error.
-    fn reply(&mut self, waiter: WaiterId, result: Result<Executed, Refused>) {
-        if let Some(reply) = self.waiters.remove(&waiter) {
-            let _ = reply.send(result);
-        }
-    }
-
-    async fn effect(&mut self, effect: Effect) {
-        match effect {
-            Effect::Persist(state) => self.persist(state).await,
-            Effect::Send(message) => {
-                if let Err(question) = self.calls.answer(message) {
-                    self.peers.send(question);
-                }
-            }
-            Effect::Probe(peer) => self.peers.probe(peer),
-            Effect::Apply { op, entries } => {
-                self.writer.send(WriterCommand::Apply { op, entries });
-            }
-            Effect::Commit { op } => self.writer.send(WriterCommand::Commit { op }),
-            Effect::Rollback => self.writer.send(WriterCommand::Rollback),
-            Effect::Store { op, entries, lineage } => {
-                if let Some(last) = entries.last() {
-                    self.storing.insert(op, last.seq);
-                }
-                self.writer.send(WriterCommand::Store { op, entries, lineage });
-            }
-            Effect::Install { op, nonce, aside } => match self.staged.remove(&nonce) {
-                Some(staged) => self.writer.send(WriterCommand::Install { op, staged, aside }),
-                None => self.fail("a snapshot to be installed is not there".into()),
-            },
-            Effect::Trim { until } => self.writer.send(WriterCommand::Trim { until }),
-            Effect::SendLog(order) => {
-                let task = transfer::send_log(self.store.clone(), self.calls.clone(), order);
-                self.tasks.spawn(task);
-            }
-            Effect::SendSnapshot { to, nonce, epoch } => {
-                // Only the addresses count: the snapshot's own message is made at the other end.
-                let answer = self.desk.core().message(to, nonce, Body::Welcome { epoch });
-                let envelope = crate::wire::peer::envelope(&answer, &self.cluster);
-                let order = transfer::SnapshotOrder { to, nonce, epoch, envelope };
-                let task = transfer::send_snapshot(self.store.clone(), self.calls.clone(), order);
-                self.tasks.spawn(task);
-            }
-            Effect::Tell(sentence) => tracing::info!("{sentence}"),
-            Effect::Exit { failure } => self.exit = Some(failure),
-            Effect::Taken(_) | Effect::Answer { .. } | Effect::ServeReads { .. } | Effect::Abandon => {
-                unreachable!("the desk keeps the clients' effects to itself")
-            }
-        }
-    }
-
-    /// Nothing that follows a promise may overtake it, so the loop waits.
-    async fn persist(&mut self, state: LocalState) {
-        let store = self.store.clone();
-        let persisted = tokio::task::spawn_blocking(move || store.persist_local(&state)).await;
-        match persisted {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.fail(format!("the local store could not be written: {error}")),
-            Err(error) => self.fail(format!("the local store broke: {error}")),
-        }
-    }
-
-    /// What is not durable must not be followed by anything that rests on it: end here.
-    fn fail(&mut self, reason: String) {
-        self.exit.get_or_insert(Some(reason));
-    }
-
     fn tell_standing(&mut self) {
         let standing = standing_of(&self.desk);
-        let changed = self.standing.send_if_modified(|known| {
-            let changed = *known != standing;
-            *known = standing;
-            changed
-        });
-        if changed && standing.serving {
-            self.hub.open();
+        let known = *self.standing.borrow();
+        if standing == known {
+            return;
         }
+        if standing.serving && !known.serving {
+            // What was remembered before may have ended while another server led.
+            self.sessions.clear();
+            self.hub.open(standing.epoch);
+        }
+        self.standing.send_replace(standing);
     }
 
-    async fn close(mut self, stopping: bool) -> Option<String> {
-        let refused = if stopping { Refused::ShuttingDown } else { Refused::OutcomeUnknown };
+    async fn close(mut self) -> Option<String> {
+        // What was never taken was refused when the lead ended; nobody knows about the rest.
         for (_, reply) in self.waiters.drain() {
-            let _ = reply.send(Err(refused.clone()));
+            let _ = reply.send(Err(Refused::OutcomeUnknown));
         }
         self.hub.close();
         self.standing.send_modify(|standing| {
@@ -429,11 +356,12 @@ impl Driver {
         // A resignation on its way still gets a moment.
         tokio::time::sleep(Duration::from_millis(20)).await;
         self.peers.close().await;
+        self.ending.cancel();
         self.tasks.close();
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.tasks.wait()).await;
+        let _ = timeout(LAST_TASKS, self.tasks.wait()).await;
         let writer = self.writer;
-        let closed = tokio::task::spawn_blocking(move || writer.close()).await;
-        if closed.is_err() {
+        let closing = tokio::task::spawn_blocking(move || writer.close());
+        if !matches!(timeout(LAST_CHECKPOINT, closing).await, Ok(Ok(()))) {
             tracing::warn!("the database was not closed cleanly; nothing committed is lost");
         }
         self.exit.flatten()

@@ -1,16 +1,20 @@
 //! Live subscribers: who is told of what.
 //!
 //! Every subscription has a bounded queue. One that is full ends the subscription, so that a slow device
-//! costs bounded memory and nothing is dropped silently: it resumes at its cursor.
+//! costs bounded memory and nothing is dropped silently: it resumes at its cursor. What one entry of the
+//! log changed stays together, for a cursor may stand before or after it and never within.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::mpsc;
 
-use crate::chat::{AccountId, Change};
+use crate::{
+    chat::{AccountId, Change},
+    cluster::Epoch,
+};
 
 /// Why a subscription ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,16 +25,25 @@ pub enum Ended {
     TooSlow,
 }
 
+/// What one entry of the log changed, for all who are told of any of it.
+pub type Changes = Arc<[Change]>;
+
 /// A live subscription of one device.
 #[derive(Debug)]
 pub struct Subscription {
-    changes: mpsc::Receiver<Arc<Change>>,
+    epoch: Epoch,
+    changes: mpsc::Receiver<Changes>,
     ended: Arc<OnceLock<Ended>>,
 }
 
 impl Subscription {
-    /// The next committed change that concerns the account, or why there will be none.
-    pub async fn next(&mut self) -> Result<Arc<Change>, Ended> {
+    /// The epoch that commits everything this subscription tells: it ends with that epoch's lead.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The changes of the next entry that concerns the account, or why there will be none.
+    pub async fn next(&mut self) -> Result<Changes, Ended> {
         match self.changes.recv().await {
             Some(change) => Ok(change),
             None => Err(self.ended.get().copied().unwrap_or(Ended::NotLeader)),
@@ -39,13 +52,14 @@ impl Subscription {
 }
 
 struct Subscriber {
-    changes: mpsc::Sender<Arc<Change>>,
+    changes: mpsc::Sender<Changes>,
     ended: Arc<OnceLock<Ended>>,
 }
 
 #[derive(Default)]
 struct Subscribers {
-    open: bool,
+    /// In which epoch this server serves.
+    open: Option<Epoch>,
     by_account: HashMap<AccountId, Vec<Subscriber>>,
 }
 
@@ -64,39 +78,39 @@ impl Hub {
     /// Takes a subscription; `None` while this server does not serve.
     pub(super) fn subscribe(&self, account: AccountId) -> Option<Subscription> {
         let mut subscribers = self.lock();
-        if !subscribers.open {
-            return None;
-        }
+        let epoch = subscribers.open?;
         let (sender, changes) = mpsc::channel(self.buffer);
         let ended = Arc::new(OnceLock::new());
         let devices = subscribers.by_account.entry(account).or_default();
         devices.retain(|device| !device.changes.is_closed());
         devices.push(Subscriber { changes: sender, ended: ended.clone() });
-        Some(Subscription { changes, ended })
+        Some(Subscription { epoch, changes, ended })
     }
 
-    /// Takes subscriptions from now on.
-    pub(super) fn open(&self) {
-        self.lock().open = true;
+    /// Takes subscriptions from now on, in this epoch.
+    pub(super) fn open(&self, epoch: Epoch) {
+        self.lock().open = Some(epoch);
     }
 
     /// Ends all subscriptions and takes no more.
     pub(super) fn close(&self) {
         let mut subscribers = self.lock();
-        subscribers.open = false;
+        subscribers.open = None;
         for device in subscribers.by_account.drain().flat_map(|(_, devices)| devices) {
             let _ = device.ended.set(Ended::NotLeader);
         }
     }
 
-    /// Tells everybody whom the changes concern.
-    pub(super) fn publish(&self, changes: Vec<Change>) {
+    /// Tells everybody whom the changes concern; all changes of an entry come in one call.
+    pub(super) fn publish(&self, changes: &[Change]) {
         let mut subscribers = self.lock();
-        for change in changes {
-            let change = Arc::new(change);
-            for account in &change.audience {
+        for changes in changes.chunk_by(|one, next| one.log_seq == next.log_seq) {
+            let audience: BTreeSet<_> =
+                changes.iter().flat_map(|change| &change.audience).collect();
+            let changes = Changes::from(changes);
+            for account in audience {
                 let Some(devices) = subscribers.by_account.get_mut(account) else { continue };
-                devices.retain(|device| deliver(device, &change));
+                devices.retain(|device| deliver(device, &changes));
                 if devices.is_empty() {
                     subscribers.by_account.remove(account);
                 }
@@ -110,8 +124,8 @@ impl Hub {
 }
 
 /// Whether the device goes on.
-fn deliver(device: &Subscriber, change: &Arc<Change>) -> bool {
-    match device.changes.try_send(change.clone()) {
+fn deliver(device: &Subscriber, changes: &Changes) -> bool {
+    match device.changes.try_send(changes.clone()) {
         Ok(()) => true,
         Err(mpsc::error::TrySendError::Closed(_)) => false,
         Err(mpsc::error::TrySendError::Full(_)) => {
@@ -136,7 +150,7 @@ mod tests {
 
     fn open_hub(buffer: usize) -> Hub {
         let hub = Hub::new(buffer);
-        hub.open();
+        hub.open(Epoch::ZERO);
         hub
     }
 
@@ -145,18 +159,44 @@ mod tests {
         let hub = open_hub(4);
         let mut alice = hub.subscribe(ALICE).expect("open");
         let mut bob = hub.subscribe(BOB).expect("open");
-        hub.publish(vec![change(1, vec![BOB]), change(2, vec![ALICE, BOB])]);
-        assert_eq!(alice.next().await.expect("told").log_seq, 2);
-        assert_eq!(bob.next().await.expect("told").log_seq, 1);
+        hub.publish(&[change(1, vec![BOB]), change(2, vec![ALICE, BOB])]);
+        assert_eq!(alice.next().await.expect("told")[0].log_seq, 2);
+        assert_eq!(bob.next().await.expect("told")[0].log_seq, 1);
+    }
+
+    #[tokio::test]
+    async fn what_one_entry_changed_is_told_together_and_once() {
+        let hub = open_hub(4);
+        let mut alice = hub.subscribe(ALICE).expect("open");
+        hub.publish(&[
+            change(1, vec![ALICE, ALICE]),
+            change(1, vec![BOB]),
+            change(1, vec![ALICE, BOB]),
+            change(2, vec![ALICE]),
+        ]);
+        let seqs =
+            |changes: Changes| changes.iter().map(|change| change.log_seq).collect::<Vec<_>>();
+        assert_eq!(seqs(alice.next().await.expect("told")), [1, 1, 1]);
+        assert_eq!(seqs(alice.next().await.expect("told")), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_subscription_keeps_the_epoch_in_which_it_was_taken() {
+        let hub = open_hub(4);
+        let alice = hub.subscribe(ALICE).expect("open");
+        hub.close();
+        hub.open(Epoch { number: 8, server: crate::cluster::ServerId(1) });
+        assert_eq!(alice.epoch(), Epoch::ZERO);
+        assert_eq!(hub.subscribe(ALICE).expect("open").epoch().number, 8);
     }
 
     #[tokio::test]
     async fn a_slow_subscriber_gets_what_fitted_and_then_the_reason_for_the_end() {
         let hub = open_hub(2);
         let mut alice = hub.subscribe(ALICE).expect("open");
-        hub.publish((1..=5).map(|seq| change(seq, vec![ALICE])).collect());
-        assert_eq!(alice.next().await.expect("told").log_seq, 1);
-        assert_eq!(alice.next().await.expect("told").log_seq, 2);
+        hub.publish(&(1..=5).map(|seq| change(seq, vec![ALICE])).collect::<Vec<_>>());
+        assert_eq!(alice.next().await.expect("told")[0].log_seq, 1);
+        assert_eq!(alice.next().await.expect("told")[0].log_seq, 2);
         assert_eq!(alice.next().await.expect_err("ended"), Ended::TooSlow);
     }
 

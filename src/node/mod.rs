@@ -14,7 +14,9 @@
 //! after may overtake it, and a server that changes its view has nothing better to do.
 
 mod desk;
+mod disk;
 mod driver;
+mod effects;
 mod handle;
 mod hub;
 mod sessions;
@@ -25,5 +27,5 @@ mod transfer;
 pub use desk::{Action, Desk, Executed, Input, Refused};
 pub use driver::{LinkSettings, Parts, Running, start};
 pub use handle::{NodeHandle, Standing};
-pub use hub::{Ended, Subscription};
+pub use hub::{Changes, Ended, Subscription};
 pub use sessions::{Moment, TokenOwner};

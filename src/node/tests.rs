@@ -113,7 +113,9 @@ impl Alone {
 
     fn answered(&self) -> Vec<u64> {
         let waiter = |action: &Action| match action {
-            Action::Answer(waiter, Executed { result: Ok(Outcome::LoggedOut), .. }) => Some(*waiter),
+            Action::Answer(waiter, Executed { result: Ok(Outcome::LoggedOut), .. }) => {
+                Some(*waiter)
+            }
             _ => None,
         };
         self.told.iter().filter_map(waiter).collect()
@@ -213,4 +215,16 @@ fn alone_a_read_is_served_at_once() {
     let mut alone = Alone::started();
     alone.input(Input::Read(5));
     assert!(alone.told.iter().any(|action| matches!(action, Action::Serve(5))), "{:?}", alone.told);
+}
+
+#[test]
+fn what_is_queued_when_the_disk_fills_up_is_refused_and_what_is_taken_goes_on() {
+    let mut alone = Alone::started();
+    alone.execute(1);
+    alone.batch();
+    alone.execute(2);
+    alone.input(Input::Event(Event::DiskLow(true)));
+    assert_eq!(alone.refused(), [(2, Refused::StorageFull)]);
+    alone.store_everything();
+    assert_eq!(alone.answered(), [1]);
 }

@@ -1,18 +1,19 @@
 //! Long answers to other servers, made beside the loop: log entries and snapshots.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tempfile::TempPath;
 use tokio::{
     fs::File,
     io::AsyncReadExt as _,
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Duration, timeout},
 };
 
 use crate::{
-    cluster::{Body, Epoch, Hash, Message, SendLog, ServerId, Updates},
+    cluster::{Body, Epoch, Hash, Message, Position, SendLog, ServerId, Updates},
     peers::{Answer, Calls, Heard, Rpc},
     store::{Store, StoreError, verify_snapshot},
     wire::{cluster::Envelope, peer::SnapshotParts},
@@ -38,34 +39,37 @@ enum TransferError {
 
 /// Reads entries from the store and sends them part by part.
 pub(super) async fn send_log(store: Store, calls: Calls, order: SendLog) {
-    let to = order.template.to;
-    if let Err(error) = try_send_log(&store, &calls, order).await {
-        tracing::debug!(%to, %error, "sending log entries ended early");
-    }
-}
-
-async fn try_send_log(store: &Store, calls: &Calls, order: SendLog) -> Result<(), TransferError> {
-    let SendLog { mut template, until, known_committed } = order;
+    let SendLog { template, .. } = &order;
     let rpc = match template.body {
         Body::Fetched(_) => Rpc::Fetch,
         _ => Rpc::Register,
     };
-    let answers = calls.sender(template.to, rpc, template.nonce).ok_or(TransferError::Gone)?;
+    let to = template.to;
+    let Some(answers) = calls.sender(to, rpc, template.nonce) else { return };
+    if let Err(error) = try_send_log(&store, &answers, order).await {
+        tracing::debug!(%to, %error, "sending log entries ended early");
+    }
+    // Also after an error: the asker shall not wait for what does not come.
+    let _ = send(&answers, Answer::End).await;
+}
+
+async fn try_send_log(
+    store: &Store,
+    answers: &mpsc::Sender<Answer>,
+    order: SendLog,
+) -> Result<(), TransferError> {
+    let SendLog { mut template, until, known_committed } = order;
     loop {
         let (Body::Suffix(updates) | Body::Fetched(updates)) = &mut template.body else {
             unreachable!("only entries are sent this way")
         };
         let first = updates.prev_seq + 1;
-        let entries = store
-            .read(move |reader| reader.entries(first, until, PART_BYTES))
-            .await?;
-        let Some(last) = entries.last().map(|entry| entry.position()) else {
-            return send(&answers, Answer::End).await;
-        };
+        let entries = store.read(move |reader| reader.entries(first, until, PART_BYTES)).await?;
+        let Some(last) = entries.last().map(|entry| entry.position()) else { return Ok(()) };
         *updates = Updates { entries: Arc::new(entries), known_committed, ..updates.clone() };
-        send(&answers, Answer::Message(template.clone())).await?;
+        send(answers, Answer::Message(template.clone())).await?;
         if last.seq >= until {
-            return send(&answers, Answer::End).await;
+            return Ok(());
         }
         let (Body::Suffix(updates) | Body::Fetched(updates)) = &mut template.body else {
             unreachable!("only entries are sent this way")
@@ -82,46 +86,75 @@ pub(super) struct SnapshotOrder {
     pub(super) envelope: Envelope,
 }
 
-/// Makes a snapshot and streams it.
-pub(super) async fn send_snapshot(store: Store, calls: Calls, order: SnapshotOrder) {
+/// Makes a snapshot under this name and streams it. `making` lets one be made at a time.
+pub(super) async fn send_snapshot(
+    store: Store,
+    calls: Calls,
+    order: SnapshotOrder,
+    name: String,
+    making: Arc<Semaphore>,
+) {
     let to = order.to;
-    match try_send_snapshot(&store, &calls, order).await {
+    let Ok(turn) = making.acquire().await else { return };
+    // Whoever went away while it waited has asked again since.
+    let Some(answers) = calls.sender(to, Rpc::Register, order.nonce) else { return };
+    let sent = async {
+        let snapshot = Outgoing::make(&store, &name).await?;
+        drop(turn);
+        snapshot.stream(&answers, order).await
+    };
+    match sent.await {
         Ok(bytes) => tracing::info!(%to, bytes, "sent a snapshot"),
         Err(error) => tracing::info!(%to, %error, "sending a snapshot ended early"),
     }
+    // Also after an error: the asker shall not wait for what does not come.
+    let _ = send(&answers, Answer::End).await;
 }
 
-async fn try_send_snapshot(
-    store: &Store,
-    calls: &Calls,
-    order: SnapshotOrder,
-) -> Result<u64, TransferError> {
-    let answers = calls.sender(order.to, Rpc::Register, order.nonce).ok_or(TransferError::Gone)?;
-    tracing::info!(to = %order.to, "making a snapshot");
-    // The file goes when this ends, however it ends.
-    let path = store.staging_path(&format!("outgoing-{}-{}", order.to, order.nonce))?;
-    let file = tempfile::TempPath::try_from_path(&path)?;
-    let position = {
-        let (store, path) = (store.clone(), path.clone());
-        let making = tokio::task::spawn_blocking(move || store.snapshot_to(&path));
-        making.await.map_err(std::io::Error::other)??
-    };
-    let (size, checksum) = measure(&path).await?;
-    let parts = SnapshotParts { envelope: order.envelope };
-    send(&answers, Answer::Part(parts.header(order.epoch, position, size, checksum))).await?;
-    let mut reading = File::open(&path).await?;
-    let mut offset = 0;
-    while let Some(data) = next_chunk(&mut reading).await? {
-        let length = data.len() as u64;
-        send(&answers, Answer::Part(parts.chunk(offset, data))).await?;
-        offset += length;
+/// A snapshot that was made; its file goes with it.
+struct Outgoing {
+    file: TempPath,
+    position: Position,
+    size: u64,
+    checksum: Hash,
+}
+
+impl Outgoing {
+    async fn make(store: &Store, name: &str) -> Result<Outgoing, TransferError> {
+        tracing::info!(name, "making a snapshot");
+        let path = store.staging_path(name)?;
+        let file = TempPath::try_from_path(&path)?;
+        let store = store.clone();
+        // The file stays with the work, which goes on when nobody waits for it any more.
+        let making = tokio::task::spawn_blocking(move || {
+            let position = store.snapshot_to(&path);
+            position.map(|position| (file, position))
+        });
+        let (file, position) = making.await.map_err(std::io::Error::other)??;
+        let (size, checksum) = measure(&file).await?;
+        Ok(Outgoing { file, position, size, checksum })
     }
-    send(&answers, Answer::End).await?;
-    drop(file);
-    Ok(size)
+
+    async fn stream(
+        &self,
+        answers: &mpsc::Sender<Answer>,
+        order: SnapshotOrder,
+    ) -> Result<u64, TransferError> {
+        let parts = SnapshotParts { envelope: order.envelope };
+        let header = parts.header(order.epoch, self.position, self.size, self.checksum);
+        send(answers, Answer::Part(header)).await?;
+        let mut reading = File::open(&self.file).await?;
+        let mut offset = 0;
+        while let Some(data) = next_chunk(&mut reading).await? {
+            let length = data.len() as u64;
+            send(answers, Answer::Part(parts.chunk(offset, data))).await?;
+            offset += length;
+        }
+        Ok(self.size)
+    }
 }
 
-async fn measure(path: &PathBuf) -> Result<(u64, Hash), TransferError> {
+async fn measure(path: &Path) -> Result<(u64, Hash), TransferError> {
     let mut file = File::open(path).await?;
     let (mut size, mut hasher) = (0, Sha256::new());
     while let Some(data) = next_chunk(&mut file).await? {
@@ -152,19 +185,42 @@ async fn send(answers: &mpsc::Sender<Answer>, answer: Answer) -> Result<(), Tran
     }
 }
 
-/// Looks into a received snapshot; a sound one becomes a message for the core.
-pub(super) async fn verify(message: Message, file: PathBuf, heard: mpsc::Sender<Heard>) {
+/// Looks into a received snapshot; a sound one goes to the loop, any other file is removed.
+pub(super) async fn verify(message: Message, file: TempPath, heard: mpsc::Sender<Heard>) {
     let Body::Snapshot { position, .. } = message.body else {
         unreachable!("only snapshots come with a file")
     };
-    let path = file.clone();
-    let verifying = tokio::task::spawn_blocking(move || verify_snapshot(&path));
+    let verifying = tokio::task::spawn_blocking(move || (verify_snapshot(&file), file));
     match verifying.await {
-        Ok(Ok(found)) if found == position => {
-            let _ = heard.send(Heard::Message(message)).await;
+        Ok((Ok(found), file)) if found == position => {
+            let _ = heard.send(Heard::SoundSnapshot { message, file }).await;
         }
-        Ok(Ok(_)) => tracing::warn!("dropped a snapshot that stands elsewhere than it said"),
-        Ok(Err(error)) => tracing::warn!(%error, "dropped a damaged snapshot"),
+        Ok((Ok(_), _)) => tracing::warn!("dropped a snapshot that stands elsewhere than it said"),
+        Ok((Err(error), _)) => tracing::warn!(%error, "dropped a damaged snapshot"),
         Err(error) => tracing::warn!(%error, "dropped a snapshot"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::OpenOptions;
+
+    #[tokio::test]
+    async fn whoever_asked_for_a_snapshot_that_cannot_be_made_is_not_kept_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened = Store::open(OpenOptions::new(folder.path(), [1; 16])).expect("opened");
+        let (calls, to) = (Calls::default(), ServerId(2));
+        let (sender, mut answers) = mpsc::channel(4);
+        let _waiting = calls.wait(to, Rpc::Register, 5, sender);
+        let envelope = Envelope::default();
+        let order = SnapshotOrder { to, nonce: 5, epoch: Epoch::ZERO, envelope };
+        let making = Arc::new(Semaphore::new(1));
+        // An empty log has no place that a snapshot could stand at.
+        send_snapshot(opened.store.clone(), calls, order, "outgoing".into(), making.clone()).await;
+        assert_eq!(answers.try_recv(), Ok(Answer::End));
+        assert_eq!(making.available_permits(), 1, "the next one can be made");
+        let left = opened.store.staging_path("outgoing").expect("a path");
+        assert!(!left.exists(), "nothing is left of it");
     }
 }

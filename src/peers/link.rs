@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, mpsc},
+    task::AbortHandle,
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,7 +17,7 @@ use tonic::{
 
 use super::{Heard, SECRET_KEY, Settings, transfer};
 use crate::{
-    cluster::{Message, ServerId},
+    cluster::{Epoch, Incarnation, Message, ServerId},
     wire::{
         Malformed,
         cluster::{
@@ -38,10 +39,21 @@ pub(super) struct Link {
     caller: Arc<Caller>,
     batches: mpsc::Sender<AcceptUpdatesRequest>,
     short: Arc<Semaphore>,
-    long: Arc<Semaphore>,
+    register: Option<Transfer>,
+    fetch: Option<Transfer>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
+
+/// The long answer that is under way.
+struct Transfer {
+    occasion: Occasion,
+    task: AbortHandle,
+}
+
+/// Who asks whom, in which lives and after which promise. What answers another occasion would find no
+/// belief any more.
+type Occasion = (Incarnation, Option<Incarnation>, Epoch);
 
 /// What every task of a link shares.
 pub(super) struct Caller {
@@ -78,13 +90,15 @@ impl Link {
             caller,
             batches,
             short: Arc::new(Semaphore::new(SHORT_CALLS)),
-            long: Arc::new(Semaphore::new(1)),
+            register: None,
+            fetch: None,
             tasks: tasks.clone(),
             stop: stop.clone(),
         }
     }
 
-    pub(super) fn send(&self, message: Message) {
+    pub(super) fn send(&mut self, message: Message) {
+        let occasion = (message.incarnation, message.receiver, message.promised);
         let Some(question) = Question::of(&message, &self.caller.settings.cluster) else {
             tracing::warn!(to = %message.to, "an answer was to be sent as a question");
             return;
@@ -93,35 +107,55 @@ impl Link {
             Question::Accept(request) => {
                 let _ = self.batches.try_send(request);
             }
-            // One transfer at a time: a repeated question does not interrupt a running snapshot.
-            Question::Register(request) => {
+            Question::Register(request) if !asks_again(self.register.as_ref(), occasion) => {
                 let caller = self.caller.clone();
-                self.spawn(&self.long, async move { transfer::register(&caller, request).await });
+                let call = async move { transfer::register(&caller, request).await };
+                let task = self.spawn(call);
+                replace(&mut self.register, Transfer { occasion, task });
             }
-            Question::Fetch(request) => {
+            Question::Fetch(request) if !asks_again(self.fetch.as_ref(), occasion) => {
                 let caller = self.caller.clone();
-                self.spawn(&self.long, async move { transfer::fetch(&caller, request).await });
+                let call = async move { transfer::fetch(&caller, request).await };
+                let task = self.spawn(call);
+                replace(&mut self.fetch, Transfer { occasion, task });
             }
+            Question::Register(_) | Question::Fetch(_) => {}
             short => {
+                let Ok(permit) = self.short.clone().try_acquire_owned() else { return };
                 let caller = self.caller.clone();
-                self.spawn(&self.short, async move { caller.short_call(short).await });
+                self.spawn(async move {
+                    let called = caller.short_call(short).await;
+                    drop(permit);
+                    called
+                });
             }
         }
     }
 
     fn spawn(
         &self,
-        room: &Arc<Semaphore>,
         call: impl Future<Output = Result<(), CallError>> + Send + 'static,
-    ) {
-        let Ok(permit) = room.clone().try_acquire_owned() else { return };
+    ) -> AbortHandle {
         let (caller, stop) = (self.caller.clone(), self.stop.clone());
-        self.tasks.spawn(async move {
-            if let Some(Err(error)) = stop.run_until_cancelled(call).await {
+        let noted = async move {
+            if let Err(error) = call.await {
                 caller.note(&error).await;
             }
-            drop(permit);
-        });
+        };
+        let task = self.tasks.spawn(async move { stop.run_until_cancelled(noted).await });
+        task.abort_handle()
+    }
+}
+
+/// A repeated question does not interrupt what is under way, such as a large snapshot; one on another
+/// occasion does.
+fn asks_again(running: Option<&Transfer>, occasion: Occasion) -> bool {
+    running.is_some_and(|running| running.occasion == occasion && !running.task.is_finished())
+}
+
+fn replace(running: &mut Option<Transfer>, next: Transfer) {
+    if let Some(old) = running.replace(next) {
+        old.task.abort();
     }
 }
 
@@ -244,4 +278,34 @@ fn client(address: &str) -> Client {
         .initial_stream_window_size(4 * 1024 * 1024)
         .initial_connection_window_size(8 * 1024 * 1024);
     ReplicationServiceClient::new(endpoint.connect_lazy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_repeated_waits_for_the_running_answer_and_one_of_another_life_does_not() {
+        let life = |bumps| Incarnation { starts: 1, bumps, random: 7 };
+        let occasion = (life(0), Some(life(0)), Epoch::ZERO);
+        let running = tokio::spawn(std::future::pending::<()>());
+        let running = Transfer { occasion, task: running.abort_handle() };
+        assert!(asks_again(Some(&running), occasion));
+        assert!(!asks_again(Some(&running), (life(1), Some(life(0)), Epoch::ZERO)));
+        assert!(!asks_again(Some(&running), (life(0), Some(life(1)), Epoch::ZERO)));
+        let later = Epoch { number: 2, server: ServerId(1) };
+        assert!(!asks_again(Some(&running), (life(0), Some(life(0)), later)));
+        assert!(!asks_again(None, occasion));
+    }
+
+    #[tokio::test]
+    async fn the_next_transfer_ends_the_one_before() {
+        let occasion = (Incarnation { starts: 1, bumps: 0, random: 7 }, None, Epoch::ZERO);
+        let old = tokio::spawn(std::future::pending::<()>());
+        let new = tokio::spawn(std::future::pending::<()>());
+        let mut running = Some(Transfer { occasion, task: old.abort_handle() });
+        replace(&mut running, Transfer { occasion, task: new.abort_handle() });
+        assert!(old.await.expect_err("aborted").is_cancelled());
+        assert!(!new.is_finished());
+    }
 }

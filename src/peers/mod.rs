@@ -19,6 +19,7 @@ pub use calls::{Answer, Calls, Rpc, Waiting};
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use tempfile::TempPath;
 use tokio::{
     net::TcpStream,
     sync::{mpsc, watch},
@@ -54,12 +55,19 @@ pub struct Settings {
 pub enum Heard {
     /// A message for the core.
     Message(Message),
-    /// A snapshot arrived whole; the message goes to the core once the file is verified.
+    /// A snapshot arrived whole; nobody has looked inside yet.
     Snapshot {
         /// What to tell the core.
         message: Message,
-        /// The file in the staging folder.
-        file: PathBuf,
+        /// The file in the staging folder; removed when this is dropped.
+        file: TempPath,
+    },
+    /// A snapshot that arrived was looked into, and may be installed.
+    SoundSnapshot {
+        /// What to tell the core.
+        message: Message,
+        /// The file in the staging folder; removed when this is dropped.
+        file: TempPath,
     },
     /// A connection with this server ended or could not be made.
     StreamEnded(ServerId),
@@ -97,8 +105,8 @@ impl Peers {
     }
 
     /// Sends a question; it may get lost. Answers go by [`Calls::answer`].
-    pub fn send(&self, message: Message) {
-        match self.links.get(&message.to) {
+    pub fn send(&mut self, message: Message) {
+        match self.links.get_mut(&message.to) {
             Some(link) => link.send(message),
             None => tracing::warn!(to = %message.to, "dropped a message to an unknown server"),
         }

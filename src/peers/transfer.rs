@@ -1,9 +1,10 @@
 //! Long answers: missing entries and snapshots.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tempfile::TempPath;
 use tokio::{fs::File, io::AsyncWriteExt as _, time::timeout};
 
 use super::{
@@ -22,6 +23,8 @@ use crate::{
 const FIRST_PART: Duration = Duration::from_secs(120);
 /// Between two parts.
 const NEXT_PART: Duration = Duration::from_secs(15);
+/// A part that is not durable after this was not taken: the core asks again from where the log ends.
+const TAKEN: Duration = Duration::from_secs(3);
 
 /// Asks for what this server lacks, and hands it over part by part, each when the one before is durable.
 pub(super) async fn register(
@@ -38,8 +41,13 @@ pub(super) async fn register(
         patience = NEXT_PART;
         match peer::message_of_register(part)? {
             RegisterPart::Message(message) => hand_over(caller, message).await?,
+            RegisterPart::Header { .. } if snapshot.is_some() => {
+                return Err(CallError::Damaged("it begins twice"));
+            }
             RegisterPart::Header { complete, size, checksum } => {
-                snapshot = Some(Incoming::create(caller, complete, size, checksum).await?);
+                tracing::info!(from = %caller.peer, bytes = size, "receiving a snapshot");
+                let staging = &caller.settings.staging;
+                snapshot = Some(Incoming::create(staging, complete, size, checksum).await?);
             }
             RegisterPart::Chunk { offset, data } => {
                 let incoming = snapshot.as_mut().ok_or(CallError::Damaged("a chunk came first"))?;
@@ -47,10 +55,11 @@ pub(super) async fn register(
             }
         }
     }
-    match snapshot {
-        Some(incoming) => incoming.finish(caller).await,
-        None => Ok(()),
+    if let Some(incoming) = snapshot {
+        let (message, file) = incoming.finish().await?;
+        let _ = caller.heard.send(Heard::Snapshot { message, file }).await;
     }
+    Ok(())
 }
 
 /// Asks for the entries that a candidate lacks.
@@ -75,14 +84,14 @@ async fn hand_over(caller: &Caller, message: Message) -> Result<(), CallError> {
     };
     caller.hear(message).await;
     let mut log_end = caller.settings.log_end.clone();
-    let durable = timeout(NEXT_PART, log_end.wait_for(|durable| *durable >= end)).await;
+    let durable = timeout(TAKEN, log_end.wait_for(|durable| *durable >= end)).await;
     durable.map(drop).map_err(|_| CallError::Late)
 }
 
-/// A snapshot that is being received.
+/// A snapshot that is being received; what does not become whole is removed.
 struct Incoming {
     complete: Message,
-    path: PathBuf,
+    path: TempPath,
     file: File,
     size: u64,
     written: u64,
@@ -92,15 +101,15 @@ struct Incoming {
 
 impl Incoming {
     async fn create(
-        caller: &Caller,
+        staging: &Path,
         complete: Message,
         size: u64,
         checksum: Hash,
     ) -> Result<Incoming, CallError> {
-        tracing::info!(from = %caller.peer, bytes = size, "receiving a snapshot");
-        tokio::fs::create_dir_all(&caller.settings.staging).await?;
-        let path = caller.settings.staging.join(format!("snapshot-{}", complete.nonce));
+        tokio::fs::create_dir_all(staging).await?;
+        let path = staging.join(format!("snapshot-{}", complete.nonce));
         let file = File::create(&path).await?;
+        let path = TempPath::try_from_path(path)?;
         Ok(Incoming { complete, path, file, size, written: 0, checksum, hasher: Sha256::new() })
     }
 
@@ -114,7 +123,8 @@ impl Incoming {
         Ok(())
     }
 
-    async fn finish(mut self, caller: &Caller) -> Result<(), CallError> {
+    /// The message for the core, and the file: whole and durable.
+    async fn finish(mut self) -> Result<(Message, TempPath), CallError> {
         if self.written != self.size {
             return Err(CallError::Damaged("it ended early"));
         }
@@ -123,8 +133,61 @@ impl Incoming {
         }
         self.file.flush().await?;
         self.file.sync_all().await?;
-        let heard = Heard::Snapshot { message: self.complete, file: self.path };
-        let _ = caller.heard.send(heard).await;
-        Ok(())
+        Ok((self.complete, self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Epoch, Incarnation, Position, ServerId};
+
+    const CONTENT: &[u8] = b"all that was said";
+
+    async fn incoming(staging: &Path) -> Incoming {
+        let position = Position { epoch: Epoch::ZERO, seq: 9, hash: Hash([1; 32]) };
+        let complete = Message {
+            from: ServerId(1),
+            to: ServerId(2),
+            incarnation: Incarnation { starts: 1, bumps: 0, random: 7 },
+            receiver: None,
+            nonce: 5,
+            promised: Epoch::ZERO,
+            body: Body::Snapshot { epoch: Epoch::ZERO, position },
+        };
+        let checksum = Hash(Sha256::digest(CONTENT).into());
+        let size = CONTENT.len() as u64;
+        Incoming::create(staging, complete, size, checksum).await.expect("a file")
+    }
+
+    fn files(staging: &Path) -> usize {
+        std::fs::read_dir(staging).expect("a folder").count()
+    }
+
+    #[tokio::test]
+    async fn a_whole_snapshot_is_a_file_for_as_long_as_somebody_holds_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut incoming = incoming(folder.path()).await;
+        incoming.write(0, Bytes::from_static(&CONTENT[..4])).await.expect("in place");
+        incoming.write(4, Bytes::from_static(&CONTENT[4..])).await.expect("in place");
+        let (_, file) = incoming.finish().await.expect("whole");
+        assert_eq!(std::fs::read(&file).expect("readable"), CONTENT);
+        drop(file);
+        assert_eq!(files(folder.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_or_is_damaged_leaves_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut early = incoming(folder.path()).await;
+        early.write(0, Bytes::from_static(&CONTENT[..4])).await.expect("in place");
+        assert!(early.finish().await.is_err());
+        let mut damaged = incoming(folder.path()).await;
+        damaged.write(0, Bytes::from_static(b"ALL that was said")).await.expect("in place");
+        assert!(damaged.finish().await.is_err());
+        let mut misplaced = incoming(folder.path()).await;
+        assert!(misplaced.write(1, Bytes::from_static(CONTENT)).await.is_err());
+        drop(misplaced);
+        assert_eq!(files(folder.path()), 0);
     }
 }

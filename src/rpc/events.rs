@@ -20,9 +20,9 @@ use super::{
     errors,
 };
 use crate::{
-    chat::{Change, ChangeKind},
+    chat::{Change, ChangeKind, Happening, SessionId},
     cluster::{Position, Seq},
-    node::{Refused, Subscription},
+    node::{Ended, Refused, Subscription},
     wire::chat::{
         self as proto, CaughtUp, Event, Heartbeat, Reset, event::Kind,
         event_service_server::EventService, reset::Reason,
@@ -35,8 +35,10 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const OUTGOING: usize = 16;
 /// Happenings read from the store at once.
 const REPLAY_PART: usize = 200;
+/// A device that takes no event in this time is ended.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A device that does not take the reason for the end in this time is left without it.
-const LAST_WORDS: Duration = Duration::from_secs(30);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) struct Events {
     context: Context,
@@ -124,7 +126,7 @@ impl Device {
         } else {
             self.resume(cursor, told_until, head).await?;
         }
-        self.tell(Kind::CaughtUp(CaughtUp {})).await;
+        self.tell(Kind::CaughtUp(CaughtUp {})).await?;
         self.follow(told_until).await
     }
 
@@ -148,8 +150,7 @@ impl Device {
         };
         let Some(cursor) = cursor.filter(|_| known) else {
             self.told = head.map(Cursor::at);
-            self.tell(Kind::Reset(Reset { reason: Reason::Unknown.into() })).await;
-            return Ok(());
+            return self.tell(Kind::Reset(Reset { reason: Reason::Unknown.into() })).await;
         };
         self.told = Some(cursor);
         let mut after = cursor.seq;
@@ -168,20 +169,23 @@ impl Device {
 
     async fn replay_part(&mut self, after: Seq, until: Seq) -> Result<Seq, Status> {
         let viewer = self.caller.account;
-        let read = self.context.read(move |reader| {
+        // The session is looked at again with each part: it may end while a long history is told.
+        let read = self.context.read_as(self.caller, move |reader| {
             let replay = reader.replay(viewer, after, until, REPLAY_PART)?;
             let mut placed = Vec::with_capacity(replay.happenings.len());
             for (seq, happening) in replay.happenings {
                 placed.push((reader.epoch_at(seq)?, seq, happening));
             }
-            Ok((placed, replay.told_until))
+            Ok(Ok((placed, replay.told_until)))
         });
         let (placed, told_until) = read.await?;
-        for (epoch, seq, happening) in placed {
-            if let Some(epoch) = epoch {
+        let mut placed = placed.into_iter().peekable();
+        while let Some((epoch, seq, happening)) = placed.next() {
+            let complete = placed.peek().is_none_or(|(_, next, _)| *next > seq);
+            if let Some(epoch) = epoch.filter(|_| complete) {
                 self.told = Some(Cursor { epoch, seq });
             }
-            self.tell(happening.into()).await;
+            self.tell(happening.into()).await?;
         }
         Ok(told_until)
     }
@@ -192,9 +196,9 @@ impl Device {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                change = self.live.next() => match change {
-                    Ok(change) if change.log_seq <= told_until => {}
-                    Ok(change) => self.live_change(&change).await?,
+                changes = self.live.next() => match changes {
+                    Ok(changes) if changes.iter().any(|change| change.log_seq <= told_until) => {}
+                    Ok(changes) => self.live_changes(&changes).await?,
                     Err(ended) => {
                         let cursor = self.told.map(|told| told.to_string());
                         return Err(errors::ended(ended, cursor, &self.context));
@@ -202,30 +206,47 @@ impl Device {
                 },
                 _ = heartbeat.tick() => {
                     self.head().await?;
-                    self.tell(Kind::Heartbeat(Heartbeat {})).await;
+                    self.tell(Kind::Heartbeat(Heartbeat {})).await?;
                 }
             }
         }
     }
 
-    async fn live_change(&mut self, change: &Change) -> Result<(), Status> {
-        if let ChangeKind::SessionChanged { session, .. } = change.kind {
-            if session == self.caller.session {
-                self.head().await?;
-            }
-            return Ok(());
+    /// What one entry changed. Its place is the cursor of the last event only: a device that was told of
+    /// some of them resumes before all of them.
+    async fn live_changes(&mut self, changes: &[Change]) -> Result<(), Status> {
+        let Some(seq) = changes.first().map(|change| change.log_seq) else { return Ok(()) };
+        if changes.iter().any(|change| touches(change, self.caller.session)) {
+            self.head().await?;
         }
-        let Some(happening) = change.seen_by(self.caller.account) else { return Ok(()) };
-        // What is told live was committed by this leader, in its epoch.
-        let epoch = self.context.node.standing().epoch;
-        self.told = Some(Cursor { epoch, seq: change.log_seq });
-        self.tell(happening.into()).await;
+        let viewer = self.caller.account;
+        let seen: Vec<Happening> =
+            changes.iter().filter_map(|change| change.seen_by(viewer)).collect();
+        let last = seen.len().saturating_sub(1);
+        for (index, happening) in seen.into_iter().enumerate() {
+            if index == last {
+                // Not the epoch that the server stands in now: it may have lost the lead meanwhile.
+                self.told = Some(Cursor { epoch: self.live.epoch(), seq });
+            }
+            self.tell(happening.into()).await?;
+        }
         Ok(())
     }
 
-    /// A device that went away ends the stream elsewhere.
-    async fn tell(&self, kind: Kind) {
+    /// A device that went away ends the stream elsewhere; one that is there and takes nothing ends here,
+    /// for it keeps another from its place.
+    async fn tell(&self, kind: Kind) -> Result<(), Status> {
         let cursor = self.told.map(|told| told.to_string()).unwrap_or_default();
-        let _ = self.outgoing.send(Ok(Event { cursor, kind: Some(kind) })).await;
+        let event = Event { cursor, kind: Some(kind) };
+        match timeout(PATIENCE, self.outgoing.send(Ok(event))).await {
+            Ok(_) => Ok(()),
+            // The event was not told, so the cursor must not stand for it: the device has an older one.
+            Err(_) => Err(errors::ended(Ended::TooSlow, None, &self.context)),
+        }
     }
+}
+
+/// Whether the session ended or has another token.
+fn touches(change: &Change, own: SessionId) -> bool {
+    matches!(change.kind, ChangeKind::SessionChanged { session, .. } if session == own)
 }

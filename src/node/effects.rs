@@ -1,0 +1,209 @@
+//! Carrying out what the desk wants, in its order.
+
+use std::path::PathBuf;
+
+use super::{
+    desk::{Action, Executed, Refused},
+    driver::Driver,
+    transfer::{self, SnapshotOrder},
+};
+use crate::{
+    cluster::{Body, Effect, LocalState, Message, WaiterId},
+    store::WriterCommand,
+};
+
+impl Driver {
+    /// In their order. A failure ends it there: what comes after may rest on what was not done.
+    pub(super) async fn carry_out(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            if self.exit.is_some() {
+                return;
+            }
+            self.act(action).await;
+        }
+    }
+
+    async fn act(&mut self, action: Action) {
+        match action {
+            Action::Effect(effect) => self.effect(effect).await,
+            Action::Answer(waiter, executed) => self.reply(waiter, Ok(executed)),
+            Action::Refuse(waiter, refused) => self.reply(waiter, Err(refused)),
+            Action::Serve(until) => {
+                let later = self.reads.split_off(&(until + 1));
+                for reply in std::mem::replace(&mut self.reads, later).into_values() {
+                    let _ = reply.send(Ok(()));
+                }
+            }
+            Action::RefuseReads(refused) => {
+                for reply in std::mem::take(&mut self.reads).into_values() {
+                    let _ = reply.send(Err(refused.clone()));
+                }
+            }
+            Action::Publish(changes) => {
+                self.sessions.learn(&changes);
+                self.hub.publish(&changes);
+            }
+            Action::EndSubscriptions => {
+                self.hub.close();
+                self.sessions.clear();
+            }
+        }
+    }
+
+    /// A caller that went away is no error.
+    fn reply(&mut self, waiter: WaiterId, result: Result<Executed, Refused>) {
+        if let Some(reply) = self.waiters.remove(&waiter) {
+            let _ = reply.send(result);
+        }
+    }
+
+    async fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Persist(state) => self.persist(state).await,
+            Effect::Send(message) => self.send(message),
+            Effect::Probe(peer) => self.peers.probe(peer),
+            Effect::Apply { op, entries } => {
+                self.writer.send(WriterCommand::Apply { op, entries });
+            }
+            Effect::Commit { op } => self.writer.send(WriterCommand::Commit { op }),
+            Effect::Rollback => self.writer.send(WriterCommand::Rollback),
+            Effect::Store { op, entries, lineage } => {
+                if let Some(last) = entries.last() {
+                    self.storing.insert(op, last.seq);
+                }
+                self.writer.send(WriterCommand::Store { op, entries, lineage });
+            }
+            Effect::Install { op, nonce, aside } => match self.take_staged(nonce) {
+                Some(staged) => self.writer.send(WriterCommand::Install { op, staged, aside }),
+                None => self.fail("a snapshot to be installed is not there".into()),
+            },
+            Effect::Trim { until } => self.writer.send(WriterCommand::Trim { until }),
+            Effect::SendLog(order) => {
+                self.spawn(transfer::send_log(self.store.clone(), self.calls.clone(), order));
+            }
+            Effect::SendSnapshot { to, nonce, epoch } => {
+                // Only the addresses count: the snapshot's own message is made at the other end.
+                let answer = self.desk.core().message(to, nonce, Body::Welcome { epoch });
+                let envelope = crate::wire::peer::envelope(&answer, &self.cluster);
+                self.send_snapshot(SnapshotOrder { to, nonce, epoch, envelope });
+            }
+            Effect::Tell(sentence) => tracing::info!("{sentence}"),
+            Effect::Exit { failure } => self.exit = Some(failure),
+            Effect::Taken(_)
+            | Effect::Answer { .. }
+            | Effect::ServeReads { .. }
+            | Effect::Abandon => {
+                unreachable!("the desk keeps the clients' effects to itself")
+            }
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        if let Some(question) = self.calls.answer(message) {
+            self.peers.send(question);
+        }
+    }
+
+    fn send_snapshot(&mut self, order: SnapshotOrder) {
+        self.next_id += 1;
+        let name = format!("outgoing-{}-{}", order.to, self.next_id);
+        let (store, calls, making) = (self.store.clone(), self.calls.clone(), self.making.clone());
+        self.spawn(transfer::send_snapshot(store, calls, order, name, making));
+    }
+
+    /// The received file; whatever else is staged was asked for earlier and is not wanted any more.
+    fn take_staged(&mut self, nonce: u64) -> Option<PathBuf> {
+        std::mem::take(&mut self.staged).remove(&nonce)?.keep().ok()
+    }
+
+    /// Nothing that follows a promise may overtake it, so the loop waits.
+    async fn persist(&mut self, state: LocalState) {
+        let store = self.store.clone();
+        let persisted = tokio::task::spawn_blocking(move || store.persist_local(&state)).await;
+        match persisted {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.fail(format!("the local store could not be written: {error}")),
+            Err(error) => self.fail(format!("the local store broke: {error}")),
+        }
+    }
+
+    /// What is not durable must not be followed by anything that rests on it: end here.
+    fn fail(&mut self, reason: String) {
+        self.exit = Some(Some(reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        time::Duration,
+    };
+
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+    use crate::{
+        chat::Outcome,
+        cluster::{Boot, Hash, Policy, ServerId, Settings, Timing},
+        node::driver::{LinkSettings, Parts, assemble},
+        store::{OpenOptions, Store, WriterHandle},
+    };
+
+    fn driver(folder: &std::path::Path) -> (Driver, LocalState) {
+        let id = ServerId(1);
+        let opened = Store::open(OpenOptions::new(folder, [1; 16])).expect("opened");
+        let local = opened.local.clone();
+        let (completed, completions) = mpsc::channel(8);
+        let tell = Box::new(move |completion| drop(completed.blocking_send(completion)));
+        let parts = Parts {
+            settings: Settings {
+                id,
+                servers: BTreeSet::from([id]),
+                policy: Policy::Available,
+                config_hash: 1,
+                schema_version: 1,
+                timing: Timing::default(),
+                trust_refused: true,
+                log_cap: 1_000,
+            },
+            boot: Boot {
+                local: opened.local,
+                log: opened.log,
+                random: 7,
+                fresh_lineage: Hash([7; 32]),
+            },
+            store: opened.store,
+            writer: WriterHandle::spawn(opened.writer, tell).expect("a thread"),
+            completions,
+            links: LinkSettings {
+                cluster: "demo".into(),
+                secret: String::new(),
+                addresses: BTreeMap::new(),
+                call_timeout: Duration::from_secs(1),
+                staging: folder.join("staged"),
+            },
+            disk_reserve: 0,
+            queued_updates: 4,
+            subscriber_buffer: 4,
+            force_lead: false,
+        };
+        let (_, stopped) = oneshot::channel();
+        (assemble(parts, stopped).1, local)
+    }
+
+    #[tokio::test]
+    async fn nothing_follows_a_promise_that_could_not_be_stored() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut driver, local) = driver(folder.path());
+        let (reply, mut answer) = oneshot::channel();
+        driver.waiters.insert(3, reply);
+        // The local store takes no count of starts that falls.
+        let state = LocalState { starts: 0, ..local };
+        let executed = Executed { seq: 1, result: Ok(Outcome::LoggedOut) };
+        let actions = vec![Action::Effect(Effect::Persist(state)), Action::Answer(3, executed)];
+        driver.carry_out(actions).await;
+        assert!(driver.exit.as_ref().is_some_and(Option::is_some), "the server ends with a reason");
+        assert!(answer.try_recv().is_err(), "what came after the promise was not done");
+    }
+}
