@@ -77,6 +77,8 @@ pub enum RpcError {
 
 /// An answer on its way out.
 type Answer = http::Response<tonic::body::Body>;
+/// What adds something to every answer.
+type Trailing<Add> = Stack<MapResponseLayer<Add>, Identity>;
 
 /// Every service of this server, ready to serve. Tasks of the services go into `tasks`.
 ///
@@ -85,7 +87,7 @@ type Answer = http::Response<tonic::body::Body>;
 pub fn router(
     services: Services,
     tasks: &TaskTracker,
-) -> Result<Router<Stack<MapResponseLayer<impl Fn(Answer) -> Answer + Clone + use<>>, Identity>>, RpcError> {
+) -> Result<Router<Trailing<impl Fn(Answer) -> Answer + Clone + use<>>>, RpcError> {
     let Services { node, id, secret, config, stop } = services;
     let addresses: BTreeMap<ServerId, String> =
         config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
@@ -107,6 +109,7 @@ pub fn router(
         context: context.clone(),
         id,
         policy: config.policy_name(),
+        failure_timeout: config.failover.timing.failure_timeout,
     };
     let events = events::Events::new(context.clone(), config.limits.subscribers, stop.clone());
     let reflection = tonic_reflection::server::Builder::configure()

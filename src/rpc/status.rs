@@ -14,6 +14,8 @@ pub(super) struct StatusService {
     pub(super) context: Context,
     pub(super) id: ServerId,
     pub(super) policy: &'static str,
+    /// Whoever has not answered for longer is not said to do anything.
+    pub(super) failure_timeout: Duration,
 }
 
 #[tonic::async_trait]
@@ -33,7 +35,7 @@ impl ClusterService for StatusService {
         let diverged = diverged.map_err(|error| errors::internal(&error.to_string()))?;
         Ok(Response::new(proto::GetStatusResponse {
             server_id: number(self.id),
-            role: role(status.mode, status.serving).into(),
+            role: role(status.mode, status.serving, status.leader.is_some()).into(),
             leader_id: status.leader.map(number).unwrap_or_default(),
             leader_address: status
                 .leader
@@ -63,12 +65,13 @@ impl ClusterService for StatusService {
 
 impl StatusService {
     fn server(&self, id: ServerId, status: &Status) -> proto::ServerStatus {
+        let led = status.leader.is_some();
         let (role, applied, contact) = match status.peers.get(&id) {
             _ if id == self.id => {
                 let applied = status.last.map(|position| position.seq);
-                (role(status.mode, status.serving), applied, Some(Duration::ZERO))
+                (role(status.mode, status.serving, led), applied, Some(Duration::ZERO))
             }
-            Some(peer) => (peer_role(peer), peer.last, peer.last_contact),
+            Some(peer) => (self.peer_role(peer, led), peer.last, peer.last_contact),
             None => (Role::Unspecified, None, None),
         };
         let millis = contact.map_or(-1, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
@@ -81,14 +84,18 @@ impl StatusService {
             last_contact: millis,
         }
     }
+
+    fn peer_role(&self, peer: &PeerStatus, led: bool) -> Role {
+        let here = peer.last_contact.is_some_and(|age| age <= self.failure_timeout);
+        let mode = peer.mode.filter(|_| here);
+        mode.map_or(Role::Unspecified, |mode| role(mode, peer.serving, led))
+    }
 }
 
-fn peer_role(peer: &PeerStatus) -> Role {
-    peer.mode.map_or(Role::Unspecified, |mode| role(mode, peer.serving))
-}
-
-fn role(mode: Mode, serving: bool) -> Role {
+/// What a server does, in a cluster that is led or not.
+fn role(mode: Mode, serving: bool, led: bool) -> Role {
     match mode {
+        Mode::Blank | Mode::Recovering if led => Role::Joining,
         Mode::Leader(_) if serving => Role::Leader,
         Mode::Leader(_) | Mode::Candidate(_) => Role::Electing,
         Mode::Follower(_) => Role::Follower,
@@ -100,4 +107,26 @@ fn role(mode: Mode, serving: bool) -> Role {
 
 fn number(id: ServerId) -> i32 {
     i32::try_from(id.0).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Epoch;
+
+    #[test]
+    fn whoever_is_not_in_sync_joins_where_somebody_leads_and_waits_where_nobody_does() {
+        for mode in [Mode::Blank, Mode::Recovering] {
+            assert_eq!(role(mode, false, true), Role::Joining);
+        }
+        assert_eq!(role(Mode::Blank, false, false), Role::Blank);
+        assert_eq!(role(Mode::Recovering, false, false), Role::Recovering);
+        assert_eq!(role(Mode::Follower(Epoch::ZERO), false, true), Role::Follower);
+    }
+
+    #[test]
+    fn a_leader_leads_once_it_serves() {
+        assert_eq!(role(Mode::Leader(Epoch::ZERO), true, true), Role::Leader);
+        assert_eq!(role(Mode::Leader(Epoch::ZERO), false, false), Role::Electing);
+    }
 }
