@@ -90,6 +90,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 fn serve(arguments: Serve) -> anyhow::Result<()> {
     let mut config = Config::load(Some(&arguments.config))?;
+    // Before anything is wiped, and part of what a check is about.
+    config.cluster.secret()?;
     if let Some(data_dir) = arguments.data_dir {
         config.storage.data_dir = data_dir;
     }

@@ -8,10 +8,12 @@
 //! configuration, the stop signal and, in tests, the port.
 
 mod housekeeping;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, io, net::TcpListener, num::NonZeroUsize, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::AbortHandle};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,7 +30,7 @@ const LOG_FORMAT: u32 = 1;
 /// What the writer finished and the node has not heard of yet.
 const COMPLETIONS: usize = 256;
 /// After a stop, open calls may take this long to end.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Why a server could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +91,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
     config.server(id)?;
+    let secret = config.cluster.secret()?.map(|secret| secret.to_string());
     let opened = Store::open(OpenOptions {
         data_dir: config.server_dir(id),
         fresh_uuid: *uuid::Uuid::new_v4().as_bytes(),
@@ -99,15 +102,17 @@ pub async fn run(
     let serving_port = port.try_clone().map_err(|error| listen_error(&port, error))?;
     tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
     if config.is_loopback() && config.cluster.secret_file.is_none() {
-        tracing::info!("no cluster secret is set: this machine's users can speak to the servers' own service");
+        tracing::info!(
+            "no cluster secret is set: this machine's users can speak to the servers' own service"
+        );
     }
 
-    let secret = config.cluster.secret()?;
-    let mut running = node::start(parts(&config, id, options, opened)?);
+    let links_secret = secret.clone().unwrap_or_default();
+    let mut running = node::start(parts(&config, id, options, opened, links_secret)?);
     let services = Services {
         node: running.handle.clone(),
         id,
-        secret: secret.map(|secret| secret.to_string()),
+        secret,
         config: config.clone(),
         stop: CancellationToken::new(),
     };
@@ -130,6 +135,7 @@ pub async fn run(
 /// The tasks that serve.
 struct Serving {
     tasks: TaskTracker,
+    listening: AbortHandle,
     stop: CancellationToken,
 }
 
@@ -143,12 +149,13 @@ impl Serving {
         let (tasks, stop) = (TaskTracker::new(), services.stop.clone());
         let listener = tokio::net::TcpListener::from_std(port)
             .map_err(|error| ServerError::Serve(error.to_string()))?;
-        let router = rpc::router(services, &tasks)
-            .map_err(|error| ServerError::Serve(error.to_string()))?;
+        let router =
+            rpc::router(services, &tasks).map_err(|error| ServerError::Serve(error.to_string()))?;
         let stopping = stop.clone();
-        tasks.spawn(async move {
+        let listening = tasks.spawn(async move {
             let incoming = TcpListenerStream::new(listener);
-            let served = router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
+            let served =
+                router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "serving ended");
             }
@@ -156,7 +163,7 @@ impl Serving {
         let chores = housekeeping::run(running.handle.clone(), config.retention.clone());
         let stopping = stop.clone();
         tasks.spawn(async move { stopping.run_until_cancelled(chores).await });
-        Ok(Serving { tasks, stop })
+        Ok(Serving { tasks, listening: listening.abort_handle(), stop })
     }
 
     /// Open calls get a moment; a client that never ends its stream does not keep the server.
@@ -164,7 +171,8 @@ impl Serving {
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
-            tracing::info!("some clients kept their connections open; closing them");
+            tracing::info!("some clients kept their connections open");
+            self.listening.abort();
         }
     }
 }
@@ -174,14 +182,17 @@ fn parts(
     id: ServerId,
     options: Options,
     opened: Opened,
+    secret: String,
 ) -> Result<Parts, ServerError> {
     let (completed, completions) = mpsc::channel(COMPLETIONS);
-    let writer = WriterHandle::spawn(opened.writer, Box::new(move |completion| {
-        // More room than the core has operations under way, so this never waits. Once the node is gone,
-        // nobody needs to know.
-        let _ = completed.blocking_send(completion);
-    }))?;
-    let secret = config.cluster.secret()?.map(|secret| secret.to_string()).unwrap_or_default();
+    let writer = WriterHandle::spawn(
+        opened.writer,
+        Box::new(move |completion| {
+            // More room than the core has operations under way, so this never waits. Once the node is gone,
+            // nobody needs to know.
+            let _ = completed.blocking_send(completion);
+        }),
+    )?;
     let staging = opened.store.staging_path("incoming")?;
     let others: BTreeMap<ServerId, String> = config
         .servers
