@@ -32,11 +32,7 @@ impl Cluster {
             .tempdir()
             .map_err(io_error("making a temporary folder"))?;
         let addresses = free_addresses()?;
-        let mut config = SHIPPED.to_owned();
-        for (id, address) in &addresses {
-            config = config.replace(&format!("127.0.0.1:{}", 50050 + id), address);
-        }
-        std::fs::write(folder.path().join("cluster.yaml"), config)
+        std::fs::write(folder.path().join("cluster.yaml"), config_with(&addresses))
             .map_err(io_error("writing the configuration"))?;
         let servers: Vec<String> = addresses.values().cloned().collect();
         let patience = Patience {
@@ -163,6 +159,16 @@ impl Drop for Cluster {
     }
 }
 
+/// The shipped configuration with other addresses. One of these may be a shipped one, so that all are
+/// taken out before any is put in.
+fn config_with(addresses: &BTreeMap<u32, String>) -> String {
+    let place = |id: &u32| format!("<address of server {id}>");
+    let empty = addresses.keys().fold(SHIPPED.to_owned(), |config, id| {
+        config.replace(&format!("127.0.0.1:{}", 50050 + id), &place(id))
+    });
+    addresses.iter().fold(empty, |config, (id, address)| config.replace(&place(id), address))
+}
+
 /// Three ports that nobody uses now; all are held until the last one is found.
 fn free_addresses() -> Result<BTreeMap<u32, String>, DemoError> {
     let failed = io_error("finding a free port");
@@ -174,4 +180,24 @@ fn free_addresses() -> Result<BTreeMap<u32, String>, DemoError> {
         held.push(listener);
     }
     Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::{cluster::ServerId, config::Config};
+
+    #[test]
+    fn a_free_port_may_be_the_shipped_one_of_another_server() {
+        let ports = [50053_u16, 50051, 50052];
+        let addresses =
+            (1..).zip(ports).map(|(id, port)| (id, format!("127.0.0.1:{port}"))).collect();
+        let config = Config::parse(&config_with(&addresses), "the demo", HashMap::new());
+        let config = config.expect("a good configuration");
+        for (id, address) in &addresses {
+            assert_eq!(config.servers[&ServerId(*id)].address.to_string(), *address);
+        }
+    }
 }
