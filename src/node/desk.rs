@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::{
     chat::{Change, Outcome, Refusal},
     cluster::{
-        Boot, Core, Effect, Event, OpId, Operation, Policy, ReadId, Seq, ServerId, Settings, Status, Time,
-        WaiterId,
+        Boot, Core, Effect, Event, OpId, Operation, Policy, ReadId, Seq, ServerId, Settings,
+        Status, Time, WaiterId,
     },
     store::Completion,
 };
@@ -169,7 +169,9 @@ impl Desk {
             let mut operations = Vec::new();
             while let Some(next) = self.queue.front() {
                 bytes += next.payload.len();
-                if operations.len() == BATCH_UPDATES || (bytes > BATCH_BYTES && !operations.is_empty()) {
+                if operations.len() == BATCH_UPDATES
+                    || (bytes > BATCH_BYTES && !operations.is_empty())
+                {
                     break;
                 }
                 operations.extend(self.queue.pop_front());
@@ -207,7 +209,9 @@ impl Desk {
         if !self.core.serving() {
             return Some(match self.core.leader() {
                 Some(leader) => Refused::NotLeader(Some(leader)),
-                None if self.policy == Policy::Majority && self.core.reachable() <= self.servers / 2 => {
+                None if self.policy == Policy::Majority
+                    && self.core.reachable() <= self.servers / 2 =>
+                {
                     Refused::NoQuorum
                 }
                 None => Refused::NoLeader,

@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     cluster::{
-        Body, Boot, Effect, Event, LocalState, Message, ReadId, Seq, Settings, Status, Time, WaiterId,
+        Body, Boot, Effect, Event, LocalState, Message, ReadId, Seq, Settings, Status, Time,
+        WaiterId,
     },
     peers::{self, Calls, Heard, Peers},
     store::{Completion, Store, WriterCommand, WriterHandle},
@@ -193,7 +194,12 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self, first: Vec<Action>, force_lead: bool, mut inputs: Inputs) -> Option<String> {
+    async fn run(
+        mut self,
+        first: Vec<Action>,
+        force_lead: bool,
+        mut inputs: Inputs,
+    ) -> Option<String> {
         self.carry_out(first).await;
         if force_lead {
             self.input(Input::Event(Event::ForceLead)).await;
@@ -296,12 +302,18 @@ impl Driver {
 
     async fn check_disk(&mut self) {
         let store = self.store.clone();
-        let Ok(Ok(free)) = tokio::task::spawn_blocking(move || store.free_space()).await else { return };
+        let Ok(Ok(free)) = tokio::task::spawn_blocking(move || store.free_space()).await else {
+            return;
+        };
         let low = free < self.disk_reserve;
         if low != self.disk_low {
             self.disk_low = low;
             if low {
-                tracing::warn!(free_bytes = free, reserve_bytes = self.disk_reserve, "the disk is nearly full");
+                tracing::warn!(
+                    free_bytes = free,
+                    reserve_bytes = self.disk_reserve,
+                    "the disk is nearly full"
+                );
             }
             self.input(Input::Event(Event::DiskLow(low))).await;
         }
@@ -382,7 +394,10 @@ impl Driver {
             }
             Effect::Tell(sentence) => tracing::info!("{sentence}"),
             Effect::Exit { failure } => self.exit = Some(failure),
-            Effect::Taken(_) | Effect::Answer { .. } | Effect::ServeReads { .. } | Effect::Abandon => {
+            Effect::Taken(_)
+            | Effect::Answer { .. }
+            | Effect::ServeReads { .. }
+            | Effect::Abandon => {
                 unreachable!("the desk keeps the clients' effects to itself")
             }
         }

@@ -85,7 +85,8 @@ mod tests {
     use super::*;
 
     const TOKEN: TokenHash = TokenHash([7; 32]);
-    const OWNER: TokenOwner = TokenOwner { account: AccountId([1; 16]), session: SessionId([2; 16]) };
+    const OWNER: TokenOwner =
+        TokenOwner { account: AccountId([1; 16]), session: SessionId([2; 16]) };
 
     fn changed() -> Change {
         let kind = ChangeKind::SessionChanged { session: OWNER.session, ended: true };

@@ -99,8 +99,11 @@ impl Alone {
                 let audience = vec![AccountId([1; 16])];
                 let kind = ChangeKind::SessionChanged { session: SessionId([1; 16]), ended: false };
                 let updates = entries.iter().filter(is_update);
-                let change =
-                    |entry: &Entry| Change { log_seq: entry.seq, audience: audience.clone(), kind: kind.clone() };
+                let change = |entry: &Entry| Change {
+                    log_seq: entry.seq,
+                    audience: audience.clone(),
+                    kind: kind.clone(),
+                };
                 let changes = updates.map(change).collect();
                 Completion::Applied { op, applied: Applied { digest, results, changes } }
             }
@@ -118,7 +121,9 @@ impl Alone {
 
     fn answered(&self) -> Vec<u64> {
         let waiter = |action: &Action| match action {
-            Action::Answer(waiter, Executed { result: Ok(Outcome::LoggedOut), .. }) => Some(*waiter),
+            Action::Answer(waiter, Executed { result: Ok(Outcome::LoggedOut), .. }) => {
+                Some(*waiter)
+            }
             _ => None,
         };
         self.told.iter().filter_map(waiter).collect()

@@ -56,9 +56,7 @@ async fn try_send_log(store: &Store, calls: &Calls, order: SendLog) -> Result<()
             unreachable!("only entries are sent this way")
         };
         let first = updates.prev_seq + 1;
-        let entries = store
-            .read(move |reader| reader.entries(first, until, PART_BYTES))
-            .await?;
+        let entries = store.read(move |reader| reader.entries(first, until, PART_BYTES)).await?;
         let Some(last) = entries.last().map(|entry| entry.position()) else {
             return send(&answers, Answer::End).await;
         };

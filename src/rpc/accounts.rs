@@ -68,7 +68,10 @@ impl AccountService for Accounts {
             match self.context.execute_as(id, None, command).await? {
                 Ok(Outcome::AccountCreated { account, .. }) => {
                     let account = Some(account.into());
-                    return Ok(Response::new(proto::CreateAccountResponse { account, session_token }));
+                    return Ok(Response::new(proto::CreateAccountResponse {
+                        account,
+                        session_token,
+                    }));
                 }
                 Err(Refusal::ProofNeeded) if existed => {
                     return Err(errors::refusal(Refusal::BadCredentials));

@@ -42,11 +42,12 @@ impl ConversationService for Conversations {
         if request.seq < 0 {
             return Err(errors::field_violation("seq", "0 or more"));
         }
-        let conversation =
-            parse("conversation", ConversationName::parse(&request.conversation))?;
+        let conversation = parse("conversation", ConversationName::parse(&request.conversation))?;
         let command = Command::MarkRead { conversation, seq: request.seq };
         match self.context.execute(&request.request_id, Some(caller.session), command).await? {
-            Outcome::ReadMoved { read_seq } => Ok(Response::new(proto::MarkReadResponse { read_seq })),
+            Outcome::ReadMoved { read_seq } => {
+                Ok(Response::new(proto::MarkReadResponse { read_seq }))
+            }
             _ => Err(errors::internal("another call's outcome")),
         }
     }

@@ -106,7 +106,11 @@ pub(super) fn internal(reason: &str) -> Status {
 
 /// Whoever speaks to the servers' own service is no member of the cluster.
 pub(super) fn stranger() -> Status {
-    with_reason(Code::Unauthenticated, "only the cluster's own servers may call this", "NOT_A_MEMBER")
+    with_reason(
+        Code::Unauthenticated,
+        "only the cluster's own servers may call this",
+        "NOT_A_MEMBER",
+    )
 }
 
 /// A member said something that means nothing.

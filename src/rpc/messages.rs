@@ -56,8 +56,7 @@ impl MessageService for Messages {
     ) -> Result<Response<proto::ListMessagesResponse>, Status> {
         let caller = self.context.caller(request.metadata()).await?;
         let request = request.into_inner();
-        let conversation =
-            parse("conversation", ConversationName::parse(&request.conversation))?;
+        let conversation = parse("conversation", ConversationName::parse(&request.conversation))?;
         let around = match request.position {
             None => Around::Latest,
             Some(Position::BeforeSeq(seq)) => Around::Before(seq),

@@ -85,7 +85,10 @@ type Answer = http::Response<tonic::body::Body>;
 pub fn router(
     services: Services,
     tasks: &TaskTracker,
-) -> Result<Router<Stack<MapResponseLayer<impl Fn(Answer) -> Answer + Clone + use<>>, Identity>>, RpcError> {
+) -> Result<
+    Router<Stack<MapResponseLayer<impl Fn(Answer) -> Answer + Clone + use<>>, Identity>>,
+    RpcError,
+> {
     let Services { node, id, secret, config, stop } = services;
     let addresses: BTreeMap<ServerId, String> =
         config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
@@ -103,11 +106,8 @@ pub fn router(
         others: config.servers.keys().copied().filter(|other| *other != id).collect(),
         stop: stop.clone(),
     };
-    let status = status::StatusService {
-        context: context.clone(),
-        id,
-        policy: config.policy_name(),
-    };
+    let status =
+        status::StatusService { context: context.clone(), id, policy: config.policy_name() };
     let events = events::Events::new(context.clone(), config.limits.subscribers, stop.clone());
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)

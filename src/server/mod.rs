@@ -99,7 +99,9 @@ pub async fn run(
     let serving_port = port.try_clone().map_err(|error| listen_error(&port, error))?;
     tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
     if config.is_loopback() && config.cluster.secret_file.is_none() {
-        tracing::info!("no cluster secret is set: this machine's users can speak to the servers' own service");
+        tracing::info!(
+            "no cluster secret is set: this machine's users can speak to the servers' own service"
+        );
     }
 
     let secret = config.cluster.secret()?;
@@ -143,12 +145,13 @@ impl Serving {
         let (tasks, stop) = (TaskTracker::new(), services.stop.clone());
         let listener = tokio::net::TcpListener::from_std(port)
             .map_err(|error| ServerError::Serve(error.to_string()))?;
-        let router = rpc::router(services, &tasks)
-            .map_err(|error| ServerError::Serve(error.to_string()))?;
+        let router =
+            rpc::router(services, &tasks).map_err(|error| ServerError::Serve(error.to_string()))?;
         let stopping = stop.clone();
         tasks.spawn(async move {
             let incoming = TcpListenerStream::new(listener);
-            let served = router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
+            let served =
+                router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "serving ended");
             }
@@ -176,11 +179,14 @@ fn parts(
     opened: Opened,
 ) -> Result<Parts, ServerError> {
     let (completed, completions) = mpsc::channel(COMPLETIONS);
-    let writer = WriterHandle::spawn(opened.writer, Box::new(move |completion| {
-        // More room than the core has operations under way, so this never waits. Once the node is gone,
-        // nobody needs to know.
-        let _ = completed.blocking_send(completion);
-    }))?;
+    let writer = WriterHandle::spawn(
+        opened.writer,
+        Box::new(move |completion| {
+            // More room than the core has operations under way, so this never waits. Once the node is gone,
+            // nobody needs to know.
+            let _ = completed.blocking_send(completion);
+        }),
+    )?;
     let secret = config.cluster.secret()?.map(|secret| secret.to_string()).unwrap_or_default();
     let staging = opened.store.staging_path("incoming")?;
     let others: BTreeMap<ServerId, String> = config

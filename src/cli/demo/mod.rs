@@ -110,7 +110,9 @@ async fn show() -> Result<(), DemoError> {
     say(&format!("4. Server {leader} comes back with its old disk:"))?;
     cluster.restart(leader)?;
     cluster.all_in_sync(Duration::from_secs(30)).await?;
-    say(&format!("     it copied what it missed and follows server {successor}; all three in sync again\n"))?;
+    say(&format!(
+        "     it copied what it missed and follows server {successor}; all three in sync again\n"
+    ))?;
 
     say("5. Counting, message by message:")?;
     let audit = talk.audit().await?;
@@ -126,7 +128,9 @@ async fn show() -> Result<(), DemoError> {
 
 /// Leaves the user with the cluster.
 async fn stay(cluster: &Cluster) -> Result<(), DemoError> {
-    say("The cluster is yours until you /quit. Try /create yourname, then /msg @alice hello, or /help.")?;
+    say(
+        "The cluster is yours until you /quit. Try /create yourname, then /msg @alice hello, or /help.",
+    )?;
     say("To see it survive again, kill one of these processes from another terminal:")?;
     for (id, pid) in cluster.processes() {
         say(&format!("     kill -9 {pid}    # server {id}"))?;

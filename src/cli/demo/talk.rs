@@ -97,7 +97,11 @@ impl Talk {
     }
 
     fn speaker(&self, turn: usize) -> (&'static str, &Client, &'static str) {
-        if turn.is_multiple_of(2) { ("alice", &self.alice, "@bob") } else { ("bob", &self.bob, "@alice") }
+        if turn.is_multiple_of(2) {
+            ("alice", &self.alice, "@bob")
+        } else {
+            ("bob", &self.bob, "@alice")
+        }
     }
 
     /// Alice goes on, message after message, until she is stopped.
@@ -119,10 +123,11 @@ impl Talk {
     /// Compares what was acknowledged with what the cluster holds and what Bob saw.
     pub(super) async fn audit(self) -> Result<Audit, DemoError> {
         let stored = all_messages(&self.bob).await?;
-        self.ledger.wait(Duration::from_secs(10), |entries| {
-            entries.acknowledged.iter().all(|(id, _)| entries.seen.contains_key(id))
-        })
-        .await;
+        self.ledger
+            .wait(Duration::from_secs(10), |entries| {
+                entries.acknowledged.iter().all(|(id, _)| entries.seen.contains_key(id))
+            })
+            .await;
         self.listening.stop().await;
         let mut copies: HashMap<(&str, &str), usize> = HashMap::new();
         let mut ids: HashMap<&str, usize> = HashMap::new();
@@ -156,10 +161,15 @@ impl Talking {
     /// Waits until so many more messages were acknowledged.
     pub(super) async fn acknowledged(&self, more: usize) -> Result<(), DemoError> {
         let goal = self.talk.ledger.lock().acknowledged.len() + more;
-        let waited = self.talk.ledger.wait(Duration::from_secs(30), |entries| {
-            entries.acknowledged.len() >= goal
-        });
-        if waited.await { Ok(()) } else { Err(DemoError::Late("nothing is acknowledged any more".into())) }
+        let waited = self
+            .talk
+            .ledger
+            .wait(Duration::from_secs(30), |entries| entries.acknowledged.len() >= goal);
+        if waited.await {
+            Ok(())
+        } else {
+            Err(DemoError::Late("nothing is acknowledged any more".into()))
+        }
     }
 
     /// How long after this moment the next message was acknowledged.
@@ -194,7 +204,9 @@ impl Listening {
         let mut subscription = bob.subscribe("");
         loop {
             let delivery = subscription.next().await.map_err(call("subscribing"))?;
-            if let Delivery::Event(event) = delivery && matches!(event.kind, Some(Kind::CaughtUp(_))) {
+            if let Delivery::Event(event) = delivery
+                && matches!(event.kind, Some(Kind::CaughtUp(_)))
+            {
                 break;
             }
         }
