@@ -72,8 +72,12 @@ impl Core {
         if self.now >= candidate.next_send {
             candidate.next_send = Time(self.now.0 + self.settings.timing.heartbeat_interval);
             let epoch = candidate.epoch;
-            let asked: Vec<ServerId> =
-                self.peers.keys().copied().filter(|id| !candidate.promises.contains_key(id)).collect();
+            let asked: Vec<ServerId> = self
+                .peers
+                .keys()
+                .copied()
+                .filter(|id| !candidate.promises.contains_key(id))
+                .collect();
             for id in asked {
                 let nonce = self.new_nonce();
                 self.send(id, nonce, Body::Prepare { epoch });
@@ -96,7 +100,9 @@ impl Core {
     pub(super) fn on_promise(&mut self, message: Message) {
         let (from, life) = (message.from, message.incarnation);
         let Body::Promise { epoch, last, view, promised_to, .. } = message.body else { return };
-        let Some(candidate) = self.candidate.as_mut().filter(|own| own.epoch == epoch) else { return };
+        let Some(candidate) = self.candidate.as_mut().filter(|own| own.epoch == epoch) else {
+            return;
+        };
         candidate.promises.insert(from, Promised { life, last, view, promised_to });
         self.try_to_win();
         self.fetch_the_rest();
@@ -113,8 +119,7 @@ impl Core {
     fn winning_view(&self) -> Option<BTreeSet<ServerId>> {
         let candidate = self.candidate.as_ref()?;
         let me = self.me();
-        let asked: BTreeSet<ServerId> =
-            candidate.promises.keys().copied().chain([me]).collect();
+        let asked: BTreeSet<ServerId> = candidate.promises.keys().copied().chain([me]).collect();
         let forgetful = self.is_distrusted()
             || candidate.promises.iter().any(|(id, promised)| {
                 let report = self.peers[id].report.as_ref();
@@ -269,7 +274,9 @@ impl Core {
     /// P13: an operator knows that nobody else has more. Shown in the status as long as the entry is kept.
     pub(super) fn force_lead(&mut self) {
         if self.serving() || self.log.last().is_none() || self.work_is_under_way() {
-            self.tell("a forced lead needs a log, and a server that is idle and does not lead".into());
+            self.tell(
+                "a forced lead needs a log, and a server that is idle and does not lead".into(),
+            );
             return;
         }
         if self.leader.is_some() {

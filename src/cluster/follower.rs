@@ -56,11 +56,7 @@ impl Registration {
     }
 
     /// Another leader, or another life of it: what the last one said about the own log does not bind it.
-    fn aim_at(
-        &mut self,
-        target: Option<(ServerId, Epoch, Option<Incarnation>)>,
-        keeps_wish: bool,
-    ) {
+    fn aim_at(&mut self, target: Option<(ServerId, Epoch, Option<Incarnation>)>, keeps_wish: bool) {
         self.target = target;
         self.first_nonce = None;
         self.snapshot_wait = None;
@@ -169,8 +165,7 @@ impl Core {
         if !same {
             self.heard = None;
         }
-        self.following =
-            Some(Following { epoch, leader: message.from, life, heard_at: self.now });
+        self.following = Some(Following { epoch, leader: message.from, life, heard_at: self.now });
         true
     }
 
@@ -278,9 +273,9 @@ impl Core {
         if self.standing == Standing::Blank && self.registration.snapshot.is_none() {
             self.standing = Standing::Recovering;
         }
-        let current = self.following.is_some_and(|now| {
-            now.epoch == updates.epoch && now.life == question.incarnation
-        });
+        let current = self
+            .following
+            .is_some_and(|now| now.epoch == updates.epoch && now.life == question.incarnation);
         if !current || self.local.promised != updates.epoch {
             return;
         }
@@ -312,9 +307,9 @@ impl Core {
         known: Option<KnownCommitted>,
     ) {
         let life = self.peers[&from].incarnation;
-        let followed = self.following.is_some_and(|now| {
-            now.leader == from && now.epoch == epoch && Some(now.life) == life
-        });
+        let followed = self
+            .following
+            .is_some_and(|now| now.leader == from && now.epoch == epoch && Some(now.life) == life);
         if let Some(known) = known.filter(|_| followed && self.local.promised == epoch) {
             self.hear(known);
             self.believe();
@@ -441,11 +436,10 @@ impl Core {
         self.known = None;
         self.standing = Standing::Recovering;
         self.renewed = true;
-        self.registration = Registration {
-            unfit: true,
-            eviction_wait: self.registration.eviction_wait,
-            ..Registration::default()
-        };
+        self.registration.unfit = true;
+        self.registration.snapshot = None;
+        self.registration.snapshot_wait = None;
+        self.registration.soon();
         self.tell(format!("a snapshot up to entry {} is installed", self.log.last_seq()));
     }
 

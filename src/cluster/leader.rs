@@ -187,7 +187,11 @@ impl Core {
 
     fn minimum(&self) -> usize {
         let forced = self.leader.as_ref().is_some_and(|leader| leader.forced);
-        if forced || self.mutant == Some(Mutant::ExcludesOnSilence) { 1 } else { self.policy_minimum() }
+        if forced || self.mutant == Some(Mutant::ExcludesOnSilence) {
+            1
+        } else {
+            self.policy_minimum()
+        }
     }
 
     pub(super) fn turn_leader(&mut self) {
@@ -248,7 +252,8 @@ impl Core {
         }
         let members = self.newest_members();
         let others = members.iter().filter(|id| **id != self.me());
-        let out: BTreeSet<ServerId> = others.copied().filter(|id| self.is_excludable(*id)).collect();
+        let out: BTreeSet<ServerId> =
+            others.copied().filter(|id| self.is_excludable(*id)).collect();
         let rest: BTreeSet<ServerId> = members.difference(&out).copied().collect();
         let enough = rest.len() >= self.minimum();
         let back = out.iter().any(|id| self.has_new_life(*id) && self.is_live(*id));

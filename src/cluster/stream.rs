@@ -84,7 +84,10 @@ impl Core {
             return;
         }
         if !leader.serving && !proposed {
-            self.answer(&message, Body::RegisterRefused { reason: "this server does not serve yet" });
+            self.answer(
+                &message,
+                Body::RegisterRefused { reason: "this server does not serve yet" },
+            );
             return;
         }
         let own = self.own_lineage();
@@ -234,10 +237,12 @@ impl Core {
     pub(super) fn on_accepted(&mut self, message: &Message) {
         let Body::Accepted { epoch, seq, hash, digest } = message.body else { return };
         let now = self.now;
-        let Some(leader) = self.leader.as_ref().filter(|leader| leader.epoch == epoch) else { return };
+        let Some(leader) = self.leader.as_ref().filter(|leader| leader.epoch == epoch) else {
+            return;
+        };
         let Some(progress) = leader.progress.get(&message.from) else { return };
-        let other_life = progress.life != message.incarnation
-            && self.mutant != Some(Mutant::TakesOthersUpdates);
+        let other_life =
+            progress.life != message.incarnation && self.mutant != Some(Mutant::TakesOthersUpdates);
         if other_life || seq < progress.acked {
             return;
         }
@@ -340,7 +345,8 @@ impl Core {
         let now = self.now;
         let members = self.newest_members();
         let Some(leader) = self.leader.as_mut() else { return };
-        let Some(chunk) = leader.batch.as_ref().and_then(|batch| batch.chunks.first()).cloned() else {
+        let Some(chunk) = leader.batch.as_ref().and_then(|batch| batch.chunks.first()).cloned()
+        else {
             return;
         };
         if leader.serving || now < leader.next_call {

@@ -87,7 +87,12 @@ fn begin(servers: u32, profile: &Profile) -> World {
     }
     for _ in 0..100 {
         world.run_for(Duration::from_millis(100));
-        let full = |id: &ServerId| matches!(world.core(*id).map(|core| core.mode()), Some(Mode::Follower(_) | Mode::Leader(_)));
+        let full = |id: &ServerId| {
+            matches!(
+                world.core(*id).map(|core| core.mode()),
+                Some(Mode::Follower(_) | Mode::Leader(_))
+            )
+        };
         if world.ids().iter().all(full) {
             break;
         }
@@ -348,7 +353,8 @@ impl<'a> Walk<'a> {
             return;
         }
         if world.failed.is_none() && !agree(world) {
-            let state: Vec<String> = world.ids().into_iter().map(|id| describe(world, id)).collect();
+            let state: Vec<String> =
+                world.ids().into_iter().map(|id| describe(world, id)).collect();
             world.violate(format!("I10: no agreement after healing: {}", state.join("; ")));
             return;
         }

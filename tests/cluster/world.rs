@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use chinwag::cluster::{
     Body, Boot, Boundary, Core, Effect, Entry, Epoch, Event, Hash, Incarnation, LocalState,
-    LogSummary, Message, Mode, Mutant, Operation, Payload, Policy, Position, Seq, ServerId, Settings,
-    Time, Timing, View,
+    LogSummary, Message, Mode, Mutant, Operation, Payload, Policy, Position, Seq, ServerId,
+    Settings, Time, Timing, View,
 };
 
 /// A durable log.
@@ -386,7 +386,8 @@ impl World {
     /// I3's first half: an acknowledged update is on the disk of every member of the view.
     fn acknowledge(&mut self, id: ServerId, until: Seq) {
         let node = self.node(id);
-        let (done, rest): (Vec<_>, Vec<_>) = node.taken.drain(..).partition(|(_, seq)| *seq <= until);
+        let (done, rest): (Vec<_>, Vec<_>) =
+            node.taken.drain(..).partition(|(_, seq)| *seq <= until);
         node.taken = rest;
         for (waiter, seq) in done {
             let log = self.nodes[&id].disk.log.as_ref().expect("a leader has a log");
@@ -406,7 +407,9 @@ impl World {
         self.served_reads.extend(served.keys());
         let Some(count) = served.into_values().max() else { return };
         if let Some(lost) = self.missing_at(id, count) {
-            self.violate(format!("I9: a read at {id} misses update {lost}, acknowledged before it"));
+            self.violate(format!(
+                "I9: a read at {id} misses update {lost}, acknowledged before it"
+            ));
         }
     }
 
@@ -416,7 +419,8 @@ impl World {
             return None;
         }
         let log = self.nodes[&id].disk.log.as_ref()?;
-        let missing = self.acknowledged[..count].iter().find(|one| !log.holds(one.seq, one.hash))?;
+        let missing =
+            self.acknowledged[..count].iter().find(|one| !log.holds(one.seq, one.hash))?;
         // What no disk holds any more went with the disks, not by a rule.
         let kept = |node: &Node| {
             let logs = node.disk.log.iter().chain(&node.disk.aside);
@@ -475,8 +479,7 @@ impl World {
             }
             StoreOp::Store(op, entries, lineage) => {
                 let node = self.node(id);
-                let log =
-                    node.disk.log.get_or_insert_with(|| Log { lineage, entries: Vec::new() });
+                let log = node.disk.log.get_or_insert_with(|| Log { lineage, entries: Vec::new() });
                 let end = log.entries.last().map_or((0, lineage), |last| (last.seq, last.hash));
                 let fits = entries[0].seq == end.0 + 1 && entries[0].follows(end.1);
                 log.entries.extend(entries.iter().cloned());
@@ -533,7 +536,12 @@ impl World {
             });
         }
         for member in newest.members {
-            if self.nodes[&member].disk.log.as_ref().is_some_and(|log| log.holds(last.seq, last.hash)) {
+            if self.nodes[&member]
+                .disk
+                .log
+                .as_ref()
+                .is_some_and(|log| log.holds(last.seq, last.hash))
+            {
                 self.node(member).wiped = false;
             }
         }
@@ -568,7 +576,8 @@ impl World {
     /// Ticks every server whose deadline has come.
     pub(crate) fn tick(&mut self) {
         for id in self.ids() {
-            let due = self.core(id).and_then(Core::next_deadline).is_some_and(|at| at.0 <= self.now);
+            let due =
+                self.core(id).and_then(Core::next_deadline).is_some_and(|at| at.0 <= self.now);
             if due {
                 self.step(id, Event::Tick);
             }
