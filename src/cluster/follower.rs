@@ -259,7 +259,7 @@ impl Core {
         }
         let op = self.new_op();
         self.effects.push(Effect::Store { op, entries: chunk.entries.clone(), lineage });
-        let kind = WorkKind::Take { chunk, question };
+        let kind = WorkKind::Take { chunk, question: Box::new(question) };
         self.work = Some(Work { op, since: self.now, kind });
     }
 

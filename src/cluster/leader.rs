@@ -285,7 +285,7 @@ impl Core {
         let mut limit = timing.failure_timeout + timing.ack_timeout * 2;
         if !leader.serving {
             let installing = leader.progress.values().any(Progress::awaits_snapshot);
-            limit = limit * if installing { 100 } else { 3 };
+            limit *= if installing { 100 } else { 3 };
         }
         if batch.commit.is_none() && batch.digest.is_some() && self.now.0 >= batch.sent.0 + limit {
             self.step_down("a batch found no end", false);

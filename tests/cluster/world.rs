@@ -71,6 +71,9 @@ pub(crate) struct Node {
     pub(crate) disk: Disk,
     pub(crate) core: Option<Core>,
     pub(crate) paused: bool,
+    /// Its disk does nothing for now.
+    pub(crate) stalled: bool,
+    pub(crate) trimmed: Seq,
     pub(crate) exit: Option<Option<String>>,
     store: VecDeque<StoreOp>,
     open: Vec<Entry>,
@@ -258,6 +261,7 @@ impl World {
         node.reads.clear();
         node.in_sync_life = None;
         node.paused = false;
+        node.stalled = false;
     }
 
     /// The data folder is emptied; with `reset` the local store still knows where it belonged.
@@ -321,7 +325,7 @@ impl World {
             Effect::Install { op, nonce, aside } => {
                 self.node(id).store.push_back(StoreOp::Install(op, nonce, aside));
             }
-            Effect::Trim { .. } => {}
+            Effect::Trim { until } => self.node(id).trimmed = until,
             Effect::SendLog(wanted) => self.send_log(id, wanted.template, wanted.until),
             Effect::SendSnapshot { to, nonce, epoch } => self.send_snapshot(id, to, nonce, epoch),
             Effect::Taken(taken) => self.node(id).taken.extend(taken),
@@ -456,7 +460,7 @@ impl World {
     }
 
     pub(crate) fn has_store_work(&self, id: ServerId) -> bool {
-        self.runs(id) && !self.nodes[&id].store.is_empty()
+        self.runs(id) && !self.nodes[&id].stalled && !self.nodes[&id].store.is_empty()
     }
 
     pub(crate) fn run_store(&mut self, id: ServerId) {
@@ -629,16 +633,24 @@ impl World {
     }
 
     pub(crate) fn submit(&mut self, id: ServerId) -> Option<u64> {
+        self.submit_many(id, 1)
+    }
+
+    /// Returns the last one's name, or nothing when no updates are taken.
+    pub(crate) fn submit_many(&mut self, id: ServerId, count: u64) -> Option<u64> {
         let takes = self.runs(id) && self.core(id).is_some_and(Core::takes_updates);
         if !takes {
             return None;
         }
-        let waiter = self.next_waiter;
-        self.next_waiter += 1;
-        let payload = Bytes::copy_from_slice(&waiter.to_be_bytes());
-        self.note(|| format!("{id} is asked to store update {waiter}"));
-        self.step(id, Event::Submit(vec![Operation { waiter, payload }]));
-        Some(waiter)
+        let first = self.next_waiter;
+        self.next_waiter += count;
+        let operations = (first..first + count).map(|waiter| {
+            let payload = Bytes::copy_from_slice(&waiter.to_be_bytes());
+            Operation { waiter, payload }
+        });
+        self.note(|| format!("{id} is asked to store update {first}"));
+        self.step(id, Event::Submit(operations.collect()));
+        Some(first + count - 1)
     }
 
     pub(crate) fn read(&mut self, id: ServerId) -> Option<u64> {
@@ -666,6 +678,8 @@ impl Node {
             disk,
             core: None,
             paused: false,
+            stalled: false,
+            trimmed: 0,
             exit: None,
             store: VecDeque::new(),
             open: Vec::new(),
