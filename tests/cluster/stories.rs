@@ -140,7 +140,10 @@ fn act_on(world: &mut World, act: &str, id: ServerId) {
         "resume" => world.node(id).paused = false,
         "stall" => world.node(id).stalled = true,
         "shutdown" => world.step(id, Event::Shutdown),
-        _ => world.step(id, Event::ForceLead),
+        _ => {
+            world.forced = true;
+            world.step(id, Event::ForceLead);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 # A server that does not answer is left out after the failure timeout and not before.
-servers 3 available
+servers 3 majority
 start 1 2 3
 run 2000
 expect serving 1
