@@ -7,7 +7,7 @@ use std::{
 
 use chinwag::cluster::{Event, Mode, Mutant, Policy, ServerId, Timing};
 
-use crate::world::World;
+use crate::world::{Flight, World};
 
 /// What kind of walks.
 pub(crate) struct Profile {
@@ -137,6 +137,10 @@ struct Walk<'a> {
     /// How many percent of the choices let everything happen in order.
     fair: usize,
     wiped: bool,
+    /// How many percent of the messages take a long way.
+    holds: usize,
+    /// Messages that take a long way.
+    held: Vec<Flight>,
 }
 
 impl<'a> Walk<'a> {
@@ -148,7 +152,22 @@ impl<'a> Walk<'a> {
         let forces = chance.percent(3);
         let faults = 3 + chance.below(12);
         let fair = chance.below(25);
-        Walk { world, chance, cuts, pauses, wipes, disks, forces, faults, fair, wiped: false }
+        let holds = [2, 2, 20][chance.below(3)];
+        let (wiped, held) = (false, Vec::new());
+        Walk {
+            world,
+            chance,
+            cuts,
+            pauses,
+            wipes,
+            disks,
+            forces,
+            faults,
+            fair,
+            wiped,
+            holds,
+            held,
+        }
     }
 
     fn go(&mut self, demand_liveness: bool) {
@@ -205,7 +224,9 @@ impl<'a> Walk<'a> {
         // Mostly the oldest, so that conversations get somewhere.
         let at = if self.chance.percent(60) { 0 } else { self.chance.below(count) };
         if self.chance.percent(5) {
-            self.world.network.swap_remove(at);
+            self.world.network.remove(at);
+        } else if self.chance.percent(self.holds) {
+            self.held.push(self.world.network.remove(at));
         } else if self.chance.percent(5) {
             let again = self.world.network[at].clone();
             self.world.deliver(again);
@@ -261,8 +282,16 @@ impl<'a> Walk<'a> {
                 self.world.forced = true;
                 self.world.step(id, Event::ForceLead);
             }
+            8..=11 if !self.held.is_empty() => self.release(),
             _ => self.crash_at_a_bad_moment(),
         }
+    }
+
+    /// A message that was on the way for a long time arrives after all.
+    fn release(&mut self) {
+        let at = self.chance.below(self.held.len());
+        let flight = self.held.swap_remove(at);
+        self.world.deliver(flight);
     }
 
     fn crash(&mut self, id: ServerId) {

@@ -117,6 +117,7 @@ pub(crate) struct World {
     pub(crate) forced: bool,
     pub(crate) trace: Option<Vec<String>>,
     entries: BTreeMap<(Epoch, Seq), Hash>,
+    committed_views: BTreeSet<Hash>,
     served: BTreeMap<Epoch, Incarnation>,
     next_waiter: u64,
     next_random: u64,
@@ -145,6 +146,7 @@ impl World {
             forced: false,
             trace: None,
             entries: BTreeMap::new(),
+            committed_views: BTreeSet::new(),
             served: BTreeMap::new(),
             next_waiter: 1,
             next_random: seed,
@@ -440,7 +442,9 @@ impl World {
         if matches!(mode, Mode::Follower(_) | Mode::Leader(_)) {
             let life = core.incarnation();
             let serving = core.serving();
-            self.node(id).in_sync_life = Some(life);
+            if self.is_in_committed_view(id) {
+                self.node(id).in_sync_life = Some(life);
+            }
             let Mode::Leader(epoch) = mode else { return };
             if !serving {
                 return;
@@ -457,6 +461,18 @@ impl World {
                 self.violate(format!("I3: {id} leads without the acknowledged update {lost}"));
             }
         }
+    }
+
+    /// Whether the newest view of its log was committed and holds this server.
+    fn is_in_committed_view(&self, id: ServerId) -> bool {
+        let Some(log) = &self.nodes[&id].disk.log else { return false };
+        let newest = log.entries.iter().rev().find_map(|entry| match &entry.payload {
+            Payload::View(view) => Some((entry.hash, view)),
+            _ => None,
+        });
+        newest.is_some_and(|(hash, view)| {
+            view.members.contains(&id) && self.committed_views.contains(&hash)
+        })
     }
 
     pub(crate) fn has_store_work(&self, id: ServerId) -> bool {
@@ -530,7 +546,9 @@ impl World {
                 return;
             }
         }
-        if entries.iter().any(|entry| view(entry).is_some()) {
+        let views: Vec<Hash> =
+            entries.iter().filter(|entry| view(entry).is_some()).map(|entry| entry.hash).collect();
+        if !views.is_empty() {
             self.split |= self.nodes.iter().any(|(member, node)| {
                 let life = node.core.as_ref().map(Core::incarnation);
                 *member != id
@@ -539,6 +557,7 @@ impl World {
                     && life == node.in_sync_life
             });
         }
+        self.committed_views.extend(views);
         for member in newest.members {
             if self.nodes[&member]
                 .disk
