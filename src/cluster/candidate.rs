@@ -53,7 +53,8 @@ impl Core {
     }
 
     fn open_epoch(&mut self) -> Epoch {
-        let epoch = Epoch { number: self.greatest_number + 1, server: self.me() };
+        let number = self.greatest_number + self.epoch_jump();
+        let epoch = Epoch { number, server: self.me() };
         assert!(epoch > self.local.promised, "a new epoch is greater than every promise");
         self.greatest_number = epoch.number;
         self.local.promised = epoch;

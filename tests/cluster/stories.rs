@@ -17,7 +17,8 @@ const SCRIPTS: &str = "tests/scripts/cluster";
 fn scripts() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(SCRIPTS);
     let files = fs::read_dir(folder).expect("the stories' folder");
-    let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a readable folder").path()).collect();
+    let mut paths: Vec<PathBuf> =
+        files.map(|file| file.expect("a readable folder").path()).collect();
     paths.sort();
     paths
 }
@@ -48,7 +49,8 @@ fn every_rule_has_a_story() {
 
 #[test]
 fn a_wrong_expectation_fails() {
-    let story = "# Nobody serves.\nservers 3 majority\nstart 1 2 3\nrun 1000\nexpect serving nobody\n";
+    let story =
+        "# Nobody serves.\nservers 3 majority\nstart 1 2 3\nrun 1000\nexpect serving nobody\n";
     assert!(tell(story).is_err());
 }
 
@@ -183,7 +185,8 @@ fn expect(world: &World, words: &[&str]) -> Result<(), String> {
         }
         ["untrimmed", id] => same(&world.nodes[&server(id)?].trimmed, &0),
         ["same", "logs"] => {
-            let ends = world.nodes.values().map(|node| node.disk.log.as_ref().map(|log| log.last()));
+            let ends =
+                world.nodes.values().map(|node| node.disk.log.as_ref().map(|log| log.last()));
             let ends: Vec<_> = ends.collect();
             if ends.windows(2).all(|pair| pair[0] == pair[1]) {
                 Ok(())
@@ -216,7 +219,10 @@ fn expect(world: &World, words: &[&str]) -> Result<(), String> {
     }
 }
 
-fn same<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(is: &T, wanted: &U) -> Result<(), String> {
+fn same<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(
+    is: &T,
+    wanted: &U,
+) -> Result<(), String> {
     if is == wanted { Ok(()) } else { Err(format!("it is {is:?}, not {wanted:?}")) }
 }
 

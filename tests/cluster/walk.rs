@@ -67,6 +67,9 @@ impl Walks {
         let mut world = start.clone();
         world.trace = trace.then(Vec::new);
         let mut walk = Walk::new(&mut world, chance);
+        if let Some(mutant) = self.mutant {
+            walk.focus(mutant);
+        }
         let result = catch_unwind(AssertUnwindSafe(|| walk.go(self.mutant.is_none())));
         if let Err(panic) = result {
             let text = panic.downcast_ref::<String>().cloned();
@@ -154,19 +157,19 @@ impl<'a> Walk<'a> {
         let fair = chance.below(25);
         let holds = [2, 2, 20][chance.below(3)];
         let (wiped, held) = (false, Vec::new());
-        Walk {
-            world,
-            chance,
-            cuts,
-            pauses,
-            wipes,
-            disks,
-            forces,
-            faults,
-            fair,
-            wiped,
-            holds,
-            held,
+        Walk { world, chance, cuts, pauses, wipes, disks, forces, faults, fair, wiped, holds, held }
+    }
+
+    /// Faults that would excuse a mutant are left out; those that it needs are in.
+    fn focus(&mut self, mutant: Mutant) {
+        self.forces = false;
+        self.disks = false;
+        match mutant {
+            Mutant::ForgetsPromise => self.wipes = true,
+            Mutant::TakesOthersUpdates | Mutant::ExcludesOnSilence => {
+                (self.cuts, self.pauses, self.wipes) = (true, false, false);
+            }
+            _ => {}
         }
     }
 
