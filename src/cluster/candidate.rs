@@ -53,7 +53,8 @@ impl Core {
     }
 
     fn open_epoch(&mut self) -> Epoch {
-        let epoch = Epoch { number: self.greatest_number + 1, server: self.me() };
+        let number = self.greatest_number + self.epoch_jump();
+        let epoch = Epoch { number, server: self.me() };
         assert!(epoch > self.local.promised, "a new epoch is greater than every promise");
         self.greatest_number = epoch.number;
         self.local.promised = epoch;
@@ -112,6 +113,12 @@ impl Core {
         let Some(candidate) = &self.candidate else { return };
         if message.promised > candidate.epoch && self.work.is_none() {
             self.give_up_candidacy();
+            return;
+        }
+        // It looks for its leader now, and may soon know that it is gone.
+        let soon = Time(self.now.0 + self.settings.timing.heartbeat_interval / 10);
+        if let Some(candidate) = self.candidate.as_mut() {
+            candidate.next_send = candidate.next_send.min(soon);
         }
     }
 
@@ -177,7 +184,7 @@ impl Core {
         }
         if let Some(members) = self.winning_view() {
             let candidate = self.candidate.take().expect("only a candidate wins");
-            self.win(candidate, members);
+            self.win(*candidate, members);
         }
     }
 
@@ -240,7 +247,7 @@ impl Core {
         }
     }
 
-    fn win(&mut self, candidate: Box<Candidate>, members: BTreeSet<ServerId>) {
+    fn win(&mut self, candidate: Candidate, members: BTreeSet<ServerId>) {
         let mut leader = Leader::new(candidate.epoch, self.standing, false, self.now);
         for (id, promised) in &candidate.promises {
             if !members.contains(id) {

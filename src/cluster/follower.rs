@@ -259,7 +259,7 @@ impl Core {
         }
         let op = self.new_op();
         self.effects.push(Effect::Store { op, entries: chunk.entries.clone(), lineage });
-        let kind = WorkKind::Take { chunk, question };
+        let kind = WorkKind::Take { chunk, question: Box::new(question) };
         self.work = Some(Work { op, since: self.now, kind });
     }
 
@@ -318,7 +318,10 @@ impl Core {
 
     /// Takes what was heard for true once the own log holds exactly that entry.
     fn believe(&mut self) {
-        let Some(heard) = self.heard else { return };
+        let Some(heard) = self.heard else {
+            self.find_itself_in_sync();
+            return;
+        };
         let own = self.log.hash_at(heard.seq);
         let same = own == Some(heard.hash)
             || (self.mutant == Some(Mutant::BelievesWithoutHash) && own.is_some());
@@ -332,9 +335,11 @@ impl Core {
     /// P4: a server is in sync once it knows as committed an entry of the leader's own epoch, and is in
     /// every view from there on.
     fn find_itself_in_sync(&mut self) {
-        let (Some(following), Some(known)) = (self.following, self.known) else { return };
-        let recent = self.log.epoch_at(known.seq) == Some(following.epoch);
-        let member = self.log.in_every_view_from(known.seq, self.me());
+        let Some(following) = self.following else { return };
+        let early = self.mutant == Some(Mutant::JoinCountsEarly);
+        let known = if early { self.log.last_seq() } else { self.committed_seq() };
+        let recent = self.log.epoch_at(known) == Some(following.epoch);
+        let member = self.log.in_every_view_from(known, self.me());
         let epoch = following.epoch;
         let eligible = self.standing != Standing::Blank
             && self.standing != Standing::Follower(epoch)
@@ -436,11 +441,10 @@ impl Core {
         self.known = None;
         self.standing = Standing::Recovering;
         self.renewed = true;
-        self.registration = Registration {
-            unfit: true,
-            eviction_wait: self.registration.eviction_wait,
-            ..Registration::default()
-        };
+        self.registration.unfit = true;
+        self.registration.snapshot = None;
+        self.registration.snapshot_wait = None;
+        self.registration.soon();
         self.tell(format!("a snapshot up to entry {} is installed", self.log.last_seq()));
     }
 

@@ -227,9 +227,6 @@ impl Core {
 
     /// The life that belongs to the view is over.
     pub(super) fn has_new_life(&self, id: ServerId) -> bool {
-        if self.mutant == Some(Mutant::TakesOthersUpdates) {
-            return false;
-        }
         let Some(leader) = &self.leader else { return false };
         leader.lives.get(&id).copied() != self.peers[&id].incarnation
     }
@@ -238,10 +235,8 @@ impl Core {
     /// registers.
     fn forget_ended_lives(&mut self) {
         let Some(leader) = self.leader.as_mut() else { return };
-        if self.mutant != Some(Mutant::TakesOthersUpdates) {
-            let peers = &self.peers;
-            leader.progress.retain(|id, progress| peers[id].incarnation == Some(progress.life));
-        }
+        let peers = &self.peers;
+        leader.progress.retain(|id, progress| peers[id].incarnation == Some(progress.life));
     }
 
     /// P7.
@@ -285,7 +280,7 @@ impl Core {
         let mut limit = timing.failure_timeout + timing.ack_timeout * 2;
         if !leader.serving {
             let installing = leader.progress.values().any(Progress::awaits_snapshot);
-            limit = limit * if installing { 100 } else { 3 };
+            limit *= if installing { 100 } else { 3 };
         }
         if batch.commit.is_none() && batch.digest.is_some() && self.now.0 >= batch.sent.0 + limit {
             self.step_down("a batch found no end", false);
@@ -432,7 +427,6 @@ impl Core {
         let life = self.peers[&id].incarnation;
         let fed = leader.progress.get(&id).is_some_and(|progress| Some(progress.life) == life);
         let known = KnownCommitted { epoch: leader.epoch, ..self.known? };
-        (fed || self.mutant.is_some_and(|mutant| mutant == Mutant::TakesOthersUpdates))
-            .then_some(known)
+        fed.then_some(known)
     }
 }

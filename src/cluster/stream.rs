@@ -10,7 +10,6 @@ use super::{
     log::{Hash, Position, Seq},
     log_index::Chunk,
     message::{Body, Message, Rejection, Updates},
-    mutant::Mutant,
 };
 
 /// How many batches may be under way to one server.
@@ -241,9 +240,7 @@ impl Core {
             return;
         };
         let Some(progress) = leader.progress.get(&message.from) else { return };
-        let other_life =
-            progress.life != message.incarnation && self.mutant != Some(Mutant::TakesOthersUpdates);
-        if other_life || seq < progress.acked {
+        if progress.life != message.incarnation || seq < progress.acked {
             return;
         }
         let own = self.hash_in_log_or_batch(seq);

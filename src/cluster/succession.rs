@@ -140,6 +140,9 @@ impl Core {
     pub(super) fn on_prepare(&mut self, message: &Message, epoch: Epoch) {
         if let Err(reason) = self.may_promise(message, epoch) {
             self.answer(message, Body::PrepareRefused { epoch, reason });
+            if let Some((leader, _)) = self.live_leader() {
+                self.probe(leader, Duration::ZERO);
+            }
             return;
         }
         if self.leader.is_some() {

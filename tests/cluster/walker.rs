@@ -10,6 +10,8 @@
 //!
 //! A failure prints its seed; `--seed N --walks 1 --trace` with the same policy shows the walk.
 
+#![allow(clippy::print_stdout, reason = "a program for the terminal")]
+
 mod show;
 mod walk;
 mod world;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
     });
     let walks = number("--walks");
     let mut good = true;
+    // A broken assert is reported with its seed.
+    std::panic::set_hook(Box::new(|_| {}));
     for policy in policies {
         let profile = Profile::new(policy, number("--servers").map(|count| count as u32), mutant);
         match walks {
