@@ -3,7 +3,10 @@
 //! INFO is a change of role, a join, a fail-over; DEBUG is a message. Never a body, a password or a
 //! token. Stdout stays free for answers.
 
-use std::{env, io};
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
 
 use tracing_subscriber::EnvFilter;
 
@@ -34,7 +37,8 @@ pub enum TelemetryError {
 /// `RUST_LOG` is malformed, or the log was begun before.
 pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
     let filter = filter(&env::var("RUST_LOG").unwrap_or_default())?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     let begun = match format {
         LogFormat::Text => log.with_target(false).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),

@@ -27,6 +27,12 @@ TEXT                     send to the current conversation (// begins a text with
 /help                    this
 /quit                    end";
 
+/// The commands with their slashes, for completion.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let words = HELP.lines().filter_map(|line| line.split_whitespace().next());
+    words.filter(|word| word.starts_with('/'))
+}
+
 /// What a user asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Command {

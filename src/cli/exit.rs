@@ -8,7 +8,7 @@ use tonic::Code;
 use crate::{client, config::ConfigError};
 
 /// What the exit code says. A piped session ends with that of its first failure; it answers the lines
-/// after it all the same.
+/// after it all the same. A session on a terminal ends with 0 once it has begun.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
     /// 0: everything was done.

@@ -7,7 +7,7 @@
 //! anything about retries (the room `client` does), print what others wrote without making its control
 //! characters harmless, or show or keep a password. A session's token is kept in a file of mode 0600.
 //!
-//! A session is written against [`console::Console`], so that tests drive it as a pipe or a person does.
+//! A session is written against `console::Console`, so that tests drive it as a pipe or a person does.
 //! Three ways to be a user's session meet here: `once` (one command), `session` over a pipe, and
 //! `session` on a terminal. One-shot commands and terminal sessions share the kept session; a piped
 //! session goes on with the kept one but keeps none of its own, so that pipes don't disturb each other.

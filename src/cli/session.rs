@@ -33,8 +33,8 @@ pub(super) struct Session<C> {
     console: C,
     kept: SessionFile,
     json: bool,
-    /// Whether a session that begins here is kept for the next program.
-    keeps: bool,
+    /// Whether a person sits here, whose logins are kept for the next program.
+    person: bool,
     username: Option<String>,
     current: Option<String>,
     live: Option<Live>,
@@ -58,7 +58,7 @@ impl<C: Console> Session<C> {
         console: C,
         kept: SessionFile,
         json: bool,
-        keeps: bool,
+        person: bool,
     ) -> Self {
         let notices = client.notices();
         Session {
@@ -66,7 +66,7 @@ impl<C: Console> Session<C> {
             console,
             kept,
             json,
-            keeps,
+            person,
             username: None,
             current: None,
             live: None,
@@ -76,7 +76,8 @@ impl<C: Console> Session<C> {
         }
     }
 
-    /// Answers every line until the end; returns the first failure.
+    /// Answers every line until the end; returns the first failure of a script. A person has seen the
+    /// failures, and a session that ends as the person wants it is none.
     pub(super) async fn run(mut self) -> Result<Exit, Failure> {
         self.resume().await?;
         loop {
@@ -98,7 +99,7 @@ impl<C: Console> Session<C> {
             }
         }
         self.leave().await?;
-        Ok(self.first_failure)
+        Ok(if self.person { Exit::Ok } else { self.first_failure })
     }
 
     /// Goes on as the user of the kept session.
@@ -109,7 +110,7 @@ impl<C: Console> Session<C> {
             self.username = Some(kept.username);
             // Not waited for: the cluster may be away, and the first command tells.
             self.live = Some(Live::begin(&self.client));
-        } else if self.keeps {
+        } else if self.person {
             self.note("/create USER or /login USER to begin; /help lists what there is").await?;
         }
         Ok(())
@@ -188,7 +189,7 @@ impl<C: Console> Session<C> {
         }
     }
 
-    /// Makes the calls of a command, and tells meanwhile what keeps them.
+    /// Makes the calls of a command, and tells meanwhile what person them.
     async fn perform(
         &mut self,
         command: &Command,
@@ -236,7 +237,7 @@ impl<C: Console> Session<C> {
         self.username = Some(username.to_owned());
         self.current = None;
         self.arrived = 0;
-        if self.keeps
+        if self.person
             && let Some(token) = self.client.session_token()
         {
             let token = token.as_str().to_owned();

@@ -7,18 +7,24 @@
 use std::{io, path::PathBuf, thread};
 
 use rustyline::{
-    Config, DefaultEditor, ExternalPrinter, error::ReadlineError, history::DefaultHistory,
+    CompletionType, Config, Context, Editor, ExternalPrinter, Helper, completion::Completer,
+    error::ReadlineError, highlight::Highlighter, hint::Hinter, history::DefaultHistory,
+    validate::Validator,
 };
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::{
+    command,
     console::{Console, Line},
     exit::Failure,
 };
 
 /// So many typed lines are remembered.
 const HISTORY: usize = 1_000;
+
+/// The editor with what it completes.
+type LineEditor = Editor<Commands, DefaultHistory>;
 
 /// A terminal.
 pub(super) struct Terminal {
@@ -43,8 +49,9 @@ impl Terminal {
     /// Takes over this process's terminal.
     pub(super) fn open(history: Option<PathBuf>) -> Result<Terminal, Failure> {
         let config = Config::builder().max_history_size(HISTORY).map_err(failed)?;
-        let config = config.auto_add_history(true).build();
-        let mut editor = DefaultEditor::with_config(config).map_err(failed)?;
+        let config = config.auto_add_history(true).completion_type(CompletionType::List).build();
+        let mut editor = LineEditor::with_config(config).map_err(failed)?;
+        editor.set_helper(Some(Commands));
         if let Some(path) = &history {
             // At the first start there is none.
             let _ = editor.load_history(path);
@@ -103,7 +110,7 @@ impl Console for Terminal {
 
 /// Does what it is asked for until nobody can ask any more.
 fn serve(
-    mut editor: DefaultEditor,
+    mut editor: LineEditor,
     history: Option<PathBuf>,
     mut asked: mpsc::Receiver<Ask>,
     typed: mpsc::Sender<Typed>,
@@ -125,7 +132,7 @@ fn serve(
     }
 }
 
-fn read(editor: &mut rustyline::Editor<(), DefaultHistory>, prompt: &str) -> io::Result<Line> {
+fn read(editor: &mut LineEditor, prompt: &str) -> io::Result<Line> {
     match editor.readline(prompt) {
         Ok(line) => Ok(Line::Text(line)),
         // Ctrl-C gives up the line, Ctrl-D the session.
@@ -135,6 +142,35 @@ fn read(editor: &mut rustyline::Editor<(), DefaultHistory>, prompt: &str) -> io:
         Err(error) => Err(io::Error::other(error)),
     }
 }
+
+/// Completes the names of commands.
+struct Commands;
+
+impl Completer for Commands {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        let typed = &line[..position];
+        let names = command::names().filter(|name| name.starts_with(typed));
+        Ok((
+            0,
+            if typed.is_empty() { Vec::new() } else { names.map(|n| format!("{n} ")).collect() },
+        ))
+    }
+}
+
+impl Hinter for Commands {
+    type Hint = String;
+}
+
+impl Highlighter for Commands {}
+impl Validator for Commands {}
+impl Helper for Commands {}
 
 fn failed(error: ReadlineError) -> Failure {
     Failure::System { what: "cannot use the terminal".into(), error: io::Error::other(error) }

@@ -55,13 +55,18 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Begins a call.
-    pub(super) fn begin(request_id: Option<&str>, patience: &Patience, now: Instant) -> Attempts {
+    /// Begins a call whose first attempt may take so long.
+    pub(super) fn begin(
+        request_id: Option<&str>,
+        first_attempt: Duration,
+        patience: &Patience,
+        now: Instant,
+    ) -> Attempts {
         Attempts {
             request_id: request_id.map(Into::into),
             deadline: now + patience.call,
-            patience: patience.attempt,
-            longest_patience: patience.longest_attempt,
+            patience: first_attempt,
+            longest_patience: patience.longest_attempt.max(first_attempt),
             tried: BTreeSet::new(),
             hint: None,
             round: 0,
@@ -98,7 +103,8 @@ impl Attempts {
             Failure::NoSession(detail) => return Step::End(self.no_session(detail)),
             Failure::Busy(refusal, delay) => return self.busy(server, refusal, delay, now),
             Failure::NotLeader(Some(address)) => self.hint = route.find_or_learn(&address),
-            Failure::Silent => {
+            // Slow is not frozen: the next attempt gets more time.
+            Failure::Silent | Failure::Lost(_) => {
                 self.patience = (self.patience * 3 / 2).min(self.longest_patience);
             }
             _ => {}

@@ -4,7 +4,7 @@ use tokio::{task::JoinSet, time};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{Client, Error, transport::Access};
+use super::{Client, Error, transport::Kind};
 use crate::wire::chat::{
     Account, AcknowledgeMessagesRequest, Conversation, CreateAccountRequest, DeleteMessagesRequest,
     GetAccountRequest, GetStatusRequest, GetStatusResponse, ListAccountsRequest,
@@ -51,9 +51,9 @@ impl Page {
 
 /// One unary call: the service, its method, who may call, and the request id of what changes something.
 macro_rules! unary {
-    ($client:expr, $service:ident.$method:ident, $access:expr, $id:expr, $body:expr) => {
+    ($client:expr, $service:ident.$method:ident, $kind:expr, $id:expr, $body:expr) => {
         $client
-            .call($access, $id, $body, |channel, request| async move {
+            .call($kind, $id, $body, |channel, request| async move {
                 $service::new(channel).$method(request).await
             })
             .await
@@ -78,7 +78,7 @@ impl Client {
             password: password.into(),
         };
         let answer =
-            unary!(self, AccountServiceClient.create_account, Access::Open, Some(&id), body)?;
+            unary!(self, AccountServiceClient.create_account, Kind::Password, Some(&id), body)?;
         self.set_session_token(Some(answer.session_token));
         Ok(answer.account.unwrap_or_default())
     }
@@ -100,7 +100,7 @@ impl Client {
             password: password.into(),
             device_name: device_name.into(),
         };
-        let answer = unary!(self, SessionServiceClient.login, Access::Open, Some(&id), body)?;
+        let answer = unary!(self, SessionServiceClient.login, Kind::Password, Some(&id), body)?;
         self.set_session_token(Some(answer.session_token));
         Ok(answer.account.unwrap_or_default())
     }
@@ -112,7 +112,7 @@ impl Client {
     pub async fn logout(&self) -> Result<(), Error> {
         let id = Client::new_request_id();
         let body = LogoutRequest { request_id: id.clone() };
-        unary!(self, SessionServiceClient.logout, Access::Session, Some(&id), body)?;
+        unary!(self, SessionServiceClient.logout, Kind::Session, Some(&id), body)?;
         self.set_session_token(None);
         Ok(())
     }
@@ -123,7 +123,7 @@ impl Client {
     /// Every [`Error`] but the unknown outcome.
     pub async fn get_account(&self) -> Result<Account, Error> {
         let body = GetAccountRequest {};
-        let answer = unary!(self, AccountServiceClient.get_account, Access::Session, None, body)?;
+        let answer = unary!(self, AccountServiceClient.get_account, Kind::Session, None, body)?;
         Ok(answer.account.unwrap_or_default())
     }
 
@@ -141,7 +141,7 @@ impl Client {
             page_size: 200,
             page_token: page_token.into(),
         };
-        unary!(self, AccountServiceClient.list_accounts, Access::Session, None, body)
+        unary!(self, AccountServiceClient.list_accounts, Kind::Session, None, body)
     }
 
     /// A page of the user's conversations; an empty token asks for the first page.
@@ -153,7 +153,7 @@ impl Client {
         page_token: &str,
     ) -> Result<ListConversationsResponse, Error> {
         let body = ListConversationsRequest { page_size: 200, page_token: page_token.into() };
-        unary!(self, ConversationServiceClient.list_conversations, Access::Session, None, body)
+        unary!(self, ConversationServiceClient.list_conversations, Kind::Session, None, body)
     }
 
     /// All of the user's conversations.
@@ -198,7 +198,7 @@ impl Client {
             reply_to: String::new(),
         };
         let id = Some(request_id);
-        let answer = unary!(self, MessageServiceClient.send_message, Access::Session, id, body)?;
+        let answer = unary!(self, MessageServiceClient.send_message, Kind::Session, id, body)?;
         Ok(answer.message.unwrap_or_default())
     }
 
@@ -217,7 +217,7 @@ impl Client {
             page_size,
             position: page.position(),
         };
-        unary!(self, MessageServiceClient.list_messages, Access::Session, None, body)
+        unary!(self, MessageServiceClient.list_messages, Kind::Session, None, body)
     }
 
     /// Deletes messages, all or nothing; at most 500.
@@ -228,7 +228,7 @@ impl Client {
         let id = Client::new_request_id();
         let body = DeleteMessagesRequest { request_id: id.clone(), message_ids };
         let id = Some(id.as_str());
-        unary!(self, MessageServiceClient.delete_messages, Access::Session, id, body)?;
+        unary!(self, MessageServiceClient.delete_messages, Kind::Session, id, body)?;
         Ok(())
     }
 
@@ -240,7 +240,7 @@ impl Client {
         let id = Client::new_request_id();
         let body = AcknowledgeMessagesRequest { request_id: id.clone(), message_ids };
         let id = Some(id.as_str());
-        unary!(self, MessageServiceClient.acknowledge_messages, Access::Session, id, body)?;
+        unary!(self, MessageServiceClient.acknowledge_messages, Kind::Session, id, body)?;
         Ok(())
     }
 
@@ -253,7 +253,7 @@ impl Client {
         let body =
             MarkReadRequest { request_id: id.clone(), conversation: conversation.into(), seq };
         let id = Some(id.as_str());
-        let answer = unary!(self, ConversationServiceClient.mark_read, Access::Session, id, body)?;
+        let answer = unary!(self, ConversationServiceClient.mark_read, Kind::Session, id, body)?;
         Ok(answer.read_seq)
     }
 

@@ -6,9 +6,9 @@
 //! was. May not: give up before its time while any server may still answer, keep asking a frozen
 //! server, or hide that an outcome is unknown.
 //!
-//! The decisions stand in pure code that is handed time and chance: [`route`] (which server),
-//! [`attempts`] (one call), [`resume`] (one subscription), [`failure`] (what a gRPC status tells). The
-//! rest is a thin shell around tonic: [`transport`] carries them out, [`calls`] gives them types.
+//! The decisions stand in pure code that is handed time and chance: `route` (which server),
+//! `attempts` (one call), `resume` (one subscription), `failure` (what a gRPC status tells). The
+//! rest is a thin shell around tonic: `transport` carries them out, `calls` gives them types.
 
 mod attempts;
 mod calls;
@@ -47,6 +47,9 @@ pub struct Patience {
     pub call: Duration,
     /// For the first attempt; a server that is silent for longer is left.
     pub attempt: Duration,
+    /// For the first attempt of a call with a password: checking one is slow on purpose, and many may
+    /// wait. A frozen server is left earlier even so, by its silence to pings.
+    pub password_attempt: Duration,
     /// Attempts grow up to this, for slow servers.
     pub longest_attempt: Duration,
     /// For a connection to come about.
@@ -60,6 +63,7 @@ impl Default for Patience {
         Patience {
             call: Duration::from_secs(30),
             attempt: Duration::from_millis(1_500),
+            password_attempt: Duration::from_secs(5),
             longest_attempt: Duration::from_secs(10),
             connect: Duration::from_secs(1),
             ping: Duration::from_secs(1),

@@ -11,7 +11,7 @@ use super::{
     failure::Failure,
     resume::Resume,
     route::ServerIndex,
-    transport::{Access, chance, now},
+    transport::{Kind, chance, now},
 };
 use crate::wire::chat::{Event, SubscribeRequest, event_service_client::EventServiceClient};
 
@@ -94,7 +94,7 @@ impl Subscription {
         let body = SubscribeRequest { cursor: self.resume.cursor().into() };
         let opened = self
             .client
-            .call_at(Access::Session, None, body, |channel, request| async move {
+            .call_at(Kind::Stream, None, body, |channel, request| async move {
                 EventServiceClient::new(channel).subscribe(request).await
             })
             .await?;

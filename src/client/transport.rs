@@ -62,13 +62,15 @@ impl Channels {
     }
 }
 
-/// Whether a call needs a session.
+/// What kind of call it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Access {
-    /// Anybody may call.
-    Open,
-    /// Only a logged-in user may.
+pub(super) enum Kind {
+    /// Anybody may make it, for a password stands in it.
+    Password,
+    /// Only a logged-in user may make it.
     Session,
+    /// As `Session`, and its answer is a stream, which lasts.
+    Stream,
 }
 
 impl Client {
@@ -76,7 +78,7 @@ impl Client {
     /// changes something.
     pub(super) async fn call<Body, Answer, Invoke, Pending>(
         &self,
-        access: Access,
+        kind: Kind,
         request_id: Option<&str>,
         body: Body,
         invoke: Invoke,
@@ -86,13 +88,13 @@ impl Client {
         Invoke: Fn(Channel, Request<Body>) -> Pending,
         Pending: Future<Output = Result<Response<Answer>, Status>>,
     {
-        Ok(self.call_at(access, request_id, body, invoke).await?.1)
+        Ok(self.call_at(kind, request_id, body, invoke).await?.1)
     }
 
     /// As [`Client::call`], and tells which server answered.
     pub(super) async fn call_at<Body, Answer, Invoke, Pending>(
         &self,
-        access: Access,
+        kind: Kind,
         request_id: Option<&str>,
         body: Body,
         invoke: Invoke,
@@ -103,15 +105,24 @@ impl Client {
         Pending: Future<Output = Result<Response<Answer>, Status>>,
     {
         let token = self.session_token();
-        if access == Access::Session && token.is_none() {
+        if kind != Kind::Password && token.is_none() {
             return Err(Error::NotLoggedIn { detail: "there is no session".into() });
         }
-        let mut attempts = Attempts::begin(request_id, &self.shared.patience, now());
+        let patience = &self.shared.patience;
+        let first = match kind {
+            Kind::Password => patience.password_attempt,
+            Kind::Session | Kind::Stream => patience.attempt,
+        };
+        let mut attempts = Attempts::begin(request_id, first, patience, now());
         let mut step = self.with_route(|route| attempts.first(route, now()));
         loop {
             step = match step {
                 Step::Try(server, patience) => {
-                    let request = authorized(body.clone(), token.as_ref())?;
+                    let mut request = authorized(body.clone(), token.as_ref())?;
+                    if kind != Kind::Stream {
+                        // The server may stop working on what nobody waits for any more.
+                        request.set_timeout(patience);
+                    }
                     match self.attempt(server, patience, request, &invoke).await {
                         Ok(answer) => return Ok((server, answer)),
                         Err(failure) => self.failed(&mut attempts, server, failure),
@@ -130,7 +141,7 @@ impl Client {
         &self,
         server: ServerIndex,
         patience: Duration,
-        mut request: Request<Body>,
+        request: Request<Body>,
         invoke: &Invoke,
     ) -> Result<Answer, Failure>
     where
@@ -139,8 +150,6 @@ impl Client {
     {
         let address = self.with_route(|route| route.address(server).to_owned());
         let channel = self.shared.channels.get(&address)?;
-        // The server may stop working on what nobody waits for any more.
-        request.set_timeout(patience);
         let outcome = time::timeout(patience, invoke(channel, request)).await;
         let failure = match outcome {
             Ok(Ok(response)) => {

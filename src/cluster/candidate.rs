@@ -96,9 +96,6 @@ impl Core {
     pub(super) fn on_promise(&mut self, message: Message) {
         let (from, life) = (message.from, message.incarnation);
         let Body::Promise { epoch, last, view, promised_to, .. } = message.body else { return };
-        if self.reports_less(from, life, place(last).1) && last.is_some() {
-            return;
-        }
         let Some(candidate) = self.candidate.as_mut().filter(|own| own.epoch == epoch) else { return };
         candidate.promises.insert(from, Promised { life, last, view, promised_to });
         self.try_to_win();

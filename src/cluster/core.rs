@@ -275,6 +275,11 @@ impl Core {
         [Some(self.next_heartbeat), election, later].into_iter().flatten().min()
     }
 
+    /// The present life of this server.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
     /// What this server is doing.
     pub fn mode(&self) -> Mode {
         if let Some(leader) = &self.leader {

@@ -108,9 +108,10 @@ pub struct LocalState {
     pub promised_to: BTreeSet<ServerId>,
     /// The lineage that the folder ever belonged to; survives `--reset`.
     pub belonged: Option<Hash>,
-    /// What is remembered of the others. An entry about this server itself says that its log was
-    /// emptied, old or replaced, so that it may lack what this server once acknowledged: it promises
-    /// nothing until it is in sync again. It is kept and read back like the others.
+    /// What is remembered of the others. An entry about this server itself, kept and read back like the
+    /// others, holds two facts: with `durable` 0 its log may lack what it once acknowledged, so that it
+    /// promises nothing until it is in sync again; `starts` is the last life in which a snapshot made
+    /// the log shorter, so that what others remember of that life and earlier ones proves nothing.
     pub peers: BTreeMap<ServerId, PeerMemory>,
 }
 

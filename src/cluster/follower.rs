@@ -9,7 +9,7 @@ use super::{
     event::{Effect, OpId, Time},
     log::{Hash, LogSummary, Payload, Position, Seq},
     log_index::{Chunk, LogIndex},
-    message::{Body, KnownCommitted, Message, Rejection, Updates},
+    message::{Body, KnownCommitted, Message, Mode, Rejection, Updates},
     mutant::Mutant,
     work::{Work, WorkKind},
 };
@@ -38,13 +38,13 @@ pub(super) struct Registration {
     next_at: Option<Time>,
     target: Option<(ServerId, Epoch, Option<Incarnation>)>,
     /// The first and the newest Register to that target.
-    first_nonce: u64,
+    first_nonce: Option<u64>,
     newest_nonce: u64,
     /// Only a snapshot helps; how many updates the present file has that the leader lacks.
     snapshot: Option<Option<u64>>,
     snapshot_wait: Option<Duration>,
-    /// An update did not continue the own log.
-    gap: bool,
+    /// The stream does not fit the end of the own log, or a part that came another way is complete.
+    unfit: bool,
     eviction_wait: Option<Duration>,
 }
 
@@ -53,6 +53,22 @@ impl Registration {
     pub(super) fn want_snapshot(&mut self, aside: Option<u64>) {
         self.snapshot = Some(aside);
         self.next_at = None;
+    }
+
+    /// Another leader, or another life of it: what the last one said about the own log does not bind it.
+    fn aim_at(
+        &mut self,
+        target: Option<(ServerId, Epoch, Option<Incarnation>)>,
+        keeps_wish: bool,
+    ) {
+        self.target = target;
+        self.first_nonce = None;
+        self.snapshot_wait = None;
+        self.unfit = false;
+        if !keeps_wish {
+            self.snapshot = None;
+        }
+        self.soon();
     }
 
     pub(super) fn soon(&mut self) {
@@ -68,21 +84,34 @@ impl Core {
         if busy || self.shutting_down.is_some() || self.disk_low {
             return;
         }
-        let followed = self.following.filter(|now| self.registration.gap && self.is_live(now.leader));
-        let followed = followed.map(|now| (now.leader, now.epoch));
-        let Some((leader, epoch)) = followed.or_else(|| self.any_live_leader()) else { return };
+        let Some((leader, epoch)) = self.leader_to_ask() else { return };
+        let target = Some((leader, epoch, self.peers[&leader].incarnation));
+        if self.registration.target != target {
+            self.registration.aim_at(target, self.standing == Standing::Blank);
+        }
         let early = self.registration.next_at.is_some_and(|at| self.now < at);
         if early || !self.may_take_from(epoch) || !self.lacks_something(leader, epoch) {
             return;
         }
-        self.register(leader, epoch);
+        self.register(leader);
+    }
+
+    /// The greatest leader in reach that serves, or that this server takes updates from already.
+    fn leader_to_ask(&self) -> Option<(ServerId, Epoch)> {
+        let begins = self.following.filter(|now| {
+            let report = self.peers[&now.leader].report.as_ref();
+            let leads = report.is_some_and(|report| report.mode == Mode::Leader(now.epoch));
+            leads && self.is_live(now.leader)
+        });
+        let begins = begins.map(|now| (now.leader, now.epoch));
+        begins.into_iter().chain(self.any_live_leader()).max_by_key(|(_, epoch)| *epoch)
     }
 
     fn lacks_something(&self, leader: ServerId, epoch: Epoch) -> bool {
         let life = self.peers[&leader].incarnation;
         let Some(following) = self.following else { return true };
         let other = following.epoch != epoch || Some(following.life) != life;
-        if other || self.registration.gap || self.registration.snapshot.is_some() {
+        if other || self.registration.unfit || self.registration.snapshot.is_some() {
             return true;
         }
         let Some(report) = &self.peers[&leader].report else { return false };
@@ -92,16 +121,11 @@ impl Core {
         (behind || outside) && self.now.0 >= following.heard_at.0 + patience
     }
 
-    fn register(&mut self, leader: ServerId, epoch: Epoch) {
+    fn register(&mut self, leader: ServerId) {
         let nonce = self.new_nonce();
-        let target = Some((leader, epoch, self.peers[&leader].incarnation));
         let heartbeat = self.settings.timing.heartbeat_interval;
         let registration = &mut self.registration;
-        if registration.target != target {
-            registration.target = target;
-            registration.first_nonce = nonce;
-            registration.snapshot_wait = None;
-        }
+        registration.first_nonce.get_or_insert(nonce);
         registration.newest_nonce = nonce;
         let snapshot = registration.snapshot.is_some();
         let mut wait = heartbeat * 4;
@@ -151,7 +175,9 @@ impl Core {
     }
 
     pub(super) fn on_welcome(&mut self, message: &Message, epoch: Epoch) {
-        self.follow(message, epoch);
+        if self.follow(message, epoch) {
+            self.registration.unfit = false;
+        }
     }
 
     pub(super) fn on_updates(&mut self, message: Message) {
@@ -175,8 +201,8 @@ impl Core {
             Ok(Some(chunk)) => self.store(message, chunk),
             Err(reason) => {
                 self.reject(&message, updates.epoch, reason);
-                if !self.registration.gap {
-                    self.registration.gap = true;
+                if !self.registration.unfit {
+                    self.registration.unfit = true;
                     let wait = self.settings.timing.heartbeat_interval * 2;
                     let soon = reason == Rejection::Diverged;
                     let at = Time(if soon { self.now.0 } else { self.now.0 + wait });
@@ -258,7 +284,7 @@ impl Core {
         if !current || self.local.promised != updates.epoch {
             return;
         }
-        self.registration.gap = false;
+        self.registration.unfit = false;
         self.believe();
         let seq = updates.prev_seq + updates.entries.len() as Seq;
         let Some(hash) = self.log.hash_at(seq) else { return };
@@ -267,7 +293,7 @@ impl Core {
         self.answer(question, Body::Accepted { epoch: updates.epoch, seq, hash, digest });
         let complete = updates.known_committed.is_none_or(|known| known.seq <= seq);
         if matches!(question.body, Body::Suffix(_)) && complete {
-            self.following = None;
+            self.registration.unfit = true;
             self.registration.soon();
         }
     }
@@ -383,7 +409,8 @@ impl Core {
     pub(super) fn on_snapshot(&mut self, message: &Message, epoch: Epoch, position: Position) {
         let registration = &self.registration;
         let target = registration.target.map(|(leader, epoch, _)| (leader, epoch));
-        let asked = (registration.first_nonce..=registration.newest_nonce).contains(&message.nonce)
+        let asked = registration.first_nonce.is_some_and(|first| first <= message.nonce)
+            && message.nonce <= registration.newest_nonce
             && target == Some((message.from, epoch));
         let place = (position.epoch, position.seq);
         let older = self.log.last().is_some_and(|last| (last.epoch, last.seq) > place);
@@ -404,14 +431,18 @@ impl Core {
         assert!(work.op == op && matches!(work.kind, WorkKind::Install), "another work ended");
         self.local.belonged = Some(log.lineage);
         self.local.promised = self.local.promised.max(log.last.epoch);
-        self.persist();
+        if log.last.seq < self.log.last_seq() {
+            self.log_became_shorter();
+        } else {
+            self.persist();
+        }
         self.log = LogIndex::new(Some(log));
         self.digest = None;
         self.known = None;
-        self.following = None;
         self.standing = Standing::Recovering;
         self.renewed = true;
         self.registration = Registration {
+            unfit: true,
             eviction_wait: self.registration.eviction_wait,
             ..Registration::default()
         };

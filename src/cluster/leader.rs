@@ -195,6 +195,7 @@ impl Core {
             return;
         }
         self.stop_if_stalled();
+        self.forget_ended_lives();
         self.shrink();
         self.give_up_if_stuck();
         self.evict_the_stuck();
@@ -227,6 +228,16 @@ impl Core {
         }
         let Some(leader) = &self.leader else { return false };
         leader.lives.get(&id).copied() != self.peers[&id].incarnation
+    }
+
+    /// What an earlier life acknowledged says nothing about the next one, nor is that one fed before it
+    /// registers.
+    fn forget_ended_lives(&mut self) {
+        let Some(leader) = self.leader.as_mut() else { return };
+        if self.mutant != Some(Mutant::TakesOthersUpdates) {
+            let peers = &self.peers;
+            leader.progress.retain(|id, progress| peers[id].incarnation == Some(progress.life));
+        }
     }
 
     /// P7.

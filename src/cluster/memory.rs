@@ -13,6 +13,9 @@ use super::{
 
 /// How often a changed `durable` alone is written.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// In the entry about this server itself: its log may lack what it acknowledged once.
+const DISTRUSTED: u64 = 0;
+const TRUSTED: u64 = 1;
 
 impl Core {
     pub(super) fn remember(&mut self, id: ServerId, life: Incarnation, report: &Report) {
@@ -52,19 +55,13 @@ impl Core {
         }
     }
 
-    /// Whether that life of a server has less than it is remembered to have had.
-    pub(super) fn reports_less(&self, id: ServerId, life: Incarnation, durable: u64) -> bool {
-        self.local.peers.get(&id).is_some_and(|memory| {
-            memory.starts > life.starts
-                || (memory.starts < life.starts && memory.durable > durable)
-        })
-    }
-
     /// A peer says what it remembers of this server.
     pub(super) fn compare_with_memory(&mut self, report: &Report) {
         let Some(memory) = report.remembered else { return };
         let same_folder = memory.uuid == self.local.uuid && report.lineage == self.log.lineage();
-        let less = memory.starts < self.local.starts && memory.durable > self.log.last_seq();
+        let shortened = self.own_memory().map_or(0, |own| own.starts);
+        let less = (shortened + 1..self.local.starts).contains(&memory.starts)
+            && memory.durable > self.log.last_seq();
         let old = memory.starts > self.local.starts || (less && !self.renewed);
         let trusted = !self.is_blank() && self.work.is_none();
         if same_folder && old && trusted && self.leader.is_none() && self.candidate.is_none() {
@@ -88,23 +85,39 @@ impl Core {
         if self.mutant == Some(Mutant::ForgetsPromise) {
             return;
         }
-        let memory =
-            PeerMemory { uuid: self.local.uuid, starts: self.local.starts, durable: self.log.last_seq() };
-        if self.local.peers.insert(self.me(), memory).is_none() {
-            self.persist();
+        if !self.is_distrusted() {
+            let starts = self.own_memory().map_or(0, |own| own.starts);
+            self.note_about_itself(starts, DISTRUSTED);
         }
     }
 
     pub(super) fn is_distrusted(&self) -> bool {
-        self.local.peers.contains_key(&self.settings.id)
+        self.own_memory().is_some_and(|own| own.durable == DISTRUSTED)
     }
 
     /// In sync: whatever was acknowledged once is here.
     pub(super) fn trust_own_log(&mut self) {
         self.renewed = true;
-        let me = self.me();
-        if self.local.peers.remove(&me).is_some() {
-            self.persist();
+        if self.is_distrusted() {
+            let starts = self.own_memory().map_or(0, |own| own.starts);
+            self.note_about_itself(starts, TRUSTED);
         }
+    }
+
+    /// The log became shorter for a good reason: what others remember of this life and of earlier ones
+    /// proves nothing any more.
+    pub(super) fn log_became_shorter(&mut self) {
+        let trust = self.own_memory().map_or(TRUSTED, |own| own.durable);
+        self.note_about_itself(self.local.starts, trust);
+    }
+
+    fn own_memory(&self) -> Option<PeerMemory> {
+        self.local.peers.get(&self.settings.id).copied()
+    }
+
+    fn note_about_itself(&mut self, starts: u64, durable: u64) {
+        let memory = PeerMemory { uuid: self.local.uuid, starts, durable };
+        self.local.peers.insert(self.settings.id, memory);
+        self.persist();
     }
 }

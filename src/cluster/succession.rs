@@ -17,7 +17,7 @@ impl Core {
             self.turn_candidate();
             return;
         }
-        if !self.may_stand() || self.live_leader().is_some() {
+        if !self.may_stand() || self.live_leader().is_some() || self.somebody_begins_to_lead() {
             self.leaderless_since = None;
             return;
         }
@@ -28,6 +28,18 @@ impl Core {
         if due && !self.others_see_a_leader() && self.is_winnable() {
             self.stand();
         }
+    }
+
+    /// A server in reach won an epoch that is not below the promise, and brings its first view through;
+    /// should it find no end, it gives up by itself.
+    fn somebody_begins_to_lead(&self) -> bool {
+        self.peers.iter().any(|(id, peer)| {
+            let Some(Mode::Leader(epoch)) = peer.report.as_ref().map(|report| report.mode) else {
+                return false;
+            };
+            let current = peer.resigned.is_none_or(|resigned| resigned < epoch);
+            current && epoch >= self.local.promised && self.is_live(*id)
+        })
     }
 
     fn may_stand(&self) -> bool {

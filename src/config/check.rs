@@ -113,12 +113,6 @@ impl Check<'_> {
                 1,
                 64,
             )?,
-            checkpoint_pages: self.count(
-                "storage.checkpoint_pages",
-                storage.checkpoint_pages,
-                100,
-                1_000_000,
-            )?,
         })
     }
 
@@ -201,12 +195,6 @@ impl Check<'_> {
                 1,
                 1_024,
             )?,
-            failed_logins_per_minute: small(
-                "failed_logins_per_minute",
-                file.failed_logins_per_minute,
-                1,
-                1_000_000,
-            )?,
         })
     }
 
@@ -214,7 +202,6 @@ impl Check<'_> {
         let count = |name: &str, value| self.count(&format!("limits.{name}"), value, 1, 10_000_000);
         Ok(Limits {
             queued_updates: count("queued_updates", file.queued_updates)?,
-            queued_reads: count("queued_reads", file.queued_reads)?,
             subscribers: count("subscribers", file.subscribers)?,
             subscriber_buffer: count("subscriber_buffer", file.subscriber_buffer)?,
         })
@@ -222,7 +209,6 @@ impl Check<'_> {
 
     fn log(&self, file: &file::Log) -> Result<Log, ConfigError> {
         Ok(Log {
-            max_age: self.days("log.max_age_days", file.max_age_days, 1)?,
             max_entries: self.within("log.max_entries", file.max_entries, 1_000, 1 << 40)?,
         })
     }

@@ -41,7 +41,6 @@ pub(super) struct Storage {
     pub(super) data_dir: String,
     pub(super) reserve_mib: u64,
     pub(super) read_connections: u64,
-    pub(super) checkpoint_pages: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,14 +71,12 @@ pub(super) struct Accounts {
     pub(super) password_memory_kib: u64,
     pub(super) password_iterations: u64,
     pub(super) password_concurrency: u64,
-    pub(super) failed_logins_per_minute: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
     pub(super) queued_updates: u64,
-    pub(super) queued_reads: u64,
     pub(super) subscribers: u64,
     pub(super) subscriber_buffer: u64,
 }
@@ -87,7 +84,6 @@ pub(super) struct Limits {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Log {
-    pub(super) max_age_days: u64,
     pub(super) max_entries: u64,
 }
 
@@ -111,7 +107,6 @@ impl Default for File {
                 data_dir: "data".into(),
                 reserve_mib: 64,
                 read_connections: 4,
-                checkpoint_pages: 8_000,
             },
             failover: Failover {
                 heartbeat_interval_ms: 100,
@@ -133,15 +128,13 @@ impl Default for File {
                 password_memory_kib: 19_456,
                 password_iterations: 2,
                 password_concurrency: 2,
-                failed_logins_per_minute: 20,
             },
             limits: Limits {
                 queued_updates: 4_096,
-                queued_reads: 4_096,
                 subscribers: 10_000,
                 subscriber_buffer: 1_024,
             },
-            log: Log { max_age_days: 30, max_entries: 1_000_000 },
+            log: Log { max_entries: 1_000_000 },
             retention: Retention { deleted_messages_days: 30, requests_days: 7 },
         }
     }

@@ -93,8 +93,6 @@ pub struct Storage {
     pub reserve_bytes: u64,
     /// How many reads run at the same time.
     pub read_connections: usize,
-    /// After how many pages the write-ahead log is folded into the database.
-    pub checkpoint_pages: usize,
 }
 
 /// When a server counts as failed and who follows.
@@ -115,8 +113,6 @@ pub struct Accounts {
     pub password_iterations: u32,
     /// How many password checks run at the same time.
     pub password_concurrency: usize,
-    /// After so many wrong passwords in a minute an account's logins are refused for a while.
-    pub failed_logins_per_minute: u32,
 }
 
 /// The bounds of queues.
@@ -124,8 +120,6 @@ pub struct Accounts {
 pub struct Limits {
     /// Updates that may wait for the leader.
     pub queued_updates: usize,
-    /// Reads that may wait.
-    pub queued_reads: usize,
     /// Live subscribers.
     pub subscribers: usize,
     /// Events that may wait for one subscriber.
@@ -135,9 +129,7 @@ pub struct Limits {
 /// How much of the replicated log is kept.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// No entry is kept longer for servers that are away.
-    pub max_age: Duration,
-    /// No more entries are kept for them.
+    /// No more entries are kept for servers that are away.
     pub max_entries: u64,
 }
 

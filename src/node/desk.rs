@@ -17,8 +17,6 @@ use crate::{
 const BATCH_BYTES: usize = 1024 * 1024;
 /// … and at most this many updates.
 const BATCH_UPDATES: usize = 2_048;
-/// What waits for a batch is bounded by this; the shell takes no more requests until there is room.
-const QUEUED_UPDATES: usize = 8_192;
 
 /// What became of an update.
 #[derive(Clone, PartialEq, Debug)]
@@ -103,12 +101,19 @@ pub struct Desk {
     outcomes: BTreeMap<Seq, Result<Outcome, Refusal>>,
     changes: VecDeque<Change>,
     reads: BTreeSet<ReadId>,
+    /// What may wait for a batch; the shell takes no more requests until there is room.
+    queue_limit: usize,
     stopping: bool,
 }
 
 impl Desk {
     /// The desk of a server that has just started, and what to do first.
-    pub fn new(settings: Settings, boot: Boot, now: Time) -> (Desk, Vec<Action>) {
+    pub fn new(
+        settings: Settings,
+        boot: Boot,
+        queue_limit: usize,
+        now: Time,
+    ) -> (Desk, Vec<Action>) {
         let (policy, servers) = (settings.policy, settings.servers.len());
         let (core, effects) = Core::new(settings, boot, now);
         let mut desk = Desk {
@@ -120,6 +125,7 @@ impl Desk {
             outcomes: BTreeMap::new(),
             changes: VecDeque::new(),
             reads: BTreeSet::new(),
+            queue_limit,
             stopping: false,
         };
         let mut actions = Vec::new();
@@ -172,7 +178,7 @@ impl Desk {
 
     /// Whether more updates may be queued.
     pub fn has_room(&self) -> bool {
-        self.queue.len() < QUEUED_UPDATES
+        self.queue.len() < self.queue_limit
     }
 
     /// When to hand in the next tick.

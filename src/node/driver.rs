@@ -61,6 +61,8 @@ pub struct Parts {
     pub links: LinkSettings,
     /// Free disk space below which writes are refused, in bytes.
     pub disk_reserve: u64,
+    /// Updates that may wait for the batch before theirs.
+    pub queued_updates: usize,
     /// Changes waiting for one subscriber.
     pub subscriber_buffer: usize,
     /// Whether an operator confirmed that this server shall lead with what it has.
@@ -117,7 +119,7 @@ pub fn start(parts: Parts) -> Running {
         staging: parts.links.staging,
         log_end: log_end_watch,
     };
-    let (desk, first) = Desk::new(parts.settings, parts.boot, now());
+    let (desk, first) = Desk::new(parts.settings, parts.boot, parts.queued_updates, now());
     let (standing, standing_watch) = watch::channel(standing_of(&desk));
     let hub = Hub::new(parts.subscriber_buffer);
     let (calls, sessions) = (Calls::default(), Sessions::default());

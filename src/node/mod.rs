@@ -18,6 +18,8 @@ mod driver;
 mod handle;
 mod hub;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use desk::{Action, Desk, Executed, Input, Refused};

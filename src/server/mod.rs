@@ -208,6 +208,7 @@ fn parts(
             staging,
         },
         disk_reserve: config.storage.reserve_bytes,
+        queued_updates: config.limits.queued_updates,
         subscriber_buffer: config.limits.subscriber_buffer,
         force_lead: options.force_lead,
     })

@@ -110,6 +110,8 @@ pub(crate) struct World {
     pub(crate) failed: Option<String>,
     /// A server that was in sync was left out although it lived: `available` may then split.
     pub(crate) split: bool,
+    /// An operator said that a server shall lead with what it has.
+    pub(crate) forced: bool,
     pub(crate) trace: Option<Vec<String>>,
     entries: BTreeMap<(Epoch, Seq), Hash>,
     served: BTreeMap<Epoch, Incarnation>,
@@ -137,6 +139,7 @@ impl World {
             served_reads: Vec::new(),
             failed: None,
             split: false,
+            forced: false,
             trace: None,
             entries: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -330,6 +333,9 @@ impl World {
             }
             Effect::Tell(sentence) => self.node(id).told.push(sentence),
             Effect::Exit { failure } => {
+                if let Some(reason) = failure.as_ref().filter(|reason| reason.contains("differ")) {
+                    self.violate(format!("I8: {reason}"));
+                }
                 self.forget(id);
                 self.node(id).exit = Some(failure);
             }
@@ -406,7 +412,7 @@ impl World {
 
     /// The first of the oldest `count` acknowledged updates that this server's log lacks.
     fn missing_at(&self, id: ServerId, count: usize) -> Option<u64> {
-        if self.split && self.policy == Policy::Available {
+        if self.forced || (self.split && self.policy == Policy::Available) {
             return None;
         }
         let log = self.nodes[&id].disk.log.as_ref()?;
@@ -424,7 +430,7 @@ impl World {
         let Some(core) = &self.nodes[&id].core else { return };
         let mode = core.mode();
         if matches!(mode, Mode::Follower(_) | Mode::Leader(_)) {
-            let life = core.message(self.other(id), 0, Body::Evict { epoch: Epoch::ZERO }).incarnation;
+            let life = core.incarnation();
             let serving = core.serving();
             self.node(id).in_sync_life = Some(life);
             let Mode::Leader(epoch) = mode else { return };
@@ -443,10 +449,6 @@ impl World {
                 self.violate(format!("I3: {id} leads without the acknowledged update {lost}"));
             }
         }
-    }
-
-    fn other(&self, id: ServerId) -> ServerId {
-        *self.nodes.keys().find(|other| **other != id).expect("more than one server")
     }
 
     pub(crate) fn has_store_work(&self, id: ServerId) -> bool {
@@ -522,25 +524,13 @@ impl World {
             }
         }
         if entries.iter().any(|entry| view(entry).is_some()) {
-            let other = self.other(id);
-            let lives = |node: &Node| {
-                let core = node.core.as_ref()?;
-                Some(core.message(other, 0, Body::Evict { epoch: Epoch::ZERO }).incarnation)
-            };
-            let wrong = self.nodes.iter().any(|(member, node)| {
+            self.split |= self.nodes.iter().any(|(member, node)| {
+                let life = node.core.as_ref().map(Core::incarnation);
                 *member != id
-                    && *member != other
                     && !newest.members.contains(member)
-                    && node.in_sync_life.is_some()
-                    && lives(node) == node.in_sync_life
+                    && life.is_some()
+                    && life == node.in_sync_life
             });
-            let other_node = &self.nodes[&other];
-            let wrong_other = !newest.members.contains(&other)
-                && other_node.in_sync_life.is_some()
-                && other_node.core.as_ref().map(|core| {
-                    core.message(id, 0, Body::Evict { epoch: Epoch::ZERO }).incarnation
-                }) == other_node.in_sync_life;
-            self.split |= wrong || wrong_other;
         }
         for member in newest.members {
             if self.nodes[&member].disk.log.as_ref().is_some_and(|log| log.holds(last.seq, last.hash)) {

@@ -81,6 +81,22 @@ async fn messages_of_others_arrive_as_lines_and_are_acknowledged() {
 }
 
 #[tokio::test]
+async fn the_last_messages_are_acknowledged_before_the_session_ends() {
+    let desk = Desk::with_servers(1).await;
+    desk.fake.session("bob");
+    let talk = async {
+        subscribed(&desk.fake).await;
+        // The next call is the acknowledgement, and it is not done at once.
+        desk.fake.next(0, vec![Act::NoLeader; 4]);
+        desk.fake.say("alice", "@alice", "one");
+    };
+    let input = "/login bob\npassword\n/wait 1 10\n";
+    let (ended, ()) = tokio::join!(desk.run(&[], input), talk);
+    assert_eq!(ended.exit, Exit::Ok, "{ended:?}");
+    assert_eq!(desk.fake.world().acknowledged.len(), 1);
+}
+
+#[tokio::test]
 async fn an_outage_is_told_and_the_line_is_done_after_it() {
     let desk = Desk::with_servers(2).await;
     desk.fake.session("alice");

@@ -89,6 +89,21 @@ async fn a_frozen_leader_is_left_for_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_frozen_server_is_left_by_its_silence_to_pings_before_an_attempt_is_over() {
+    // The kernel accepts for it; nobody answers.
+    let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
+    let fake = Fake::start(1).await;
+    fake.session("alice");
+    let servers = [frozen.local_addr().unwrap().to_string(), fake.addresses[0].clone()];
+    let long = Duration::from_secs(60);
+    let ping = Duration::from_millis(100);
+    let patience = Patience { password_attempt: long, call: long, ping, ..patience() };
+    let client = Client::new(&servers, patience).unwrap();
+    let login = timeout(Duration::from_secs(20), client.login("alice", "password", "")).await;
+    login.expect("the ping shows it").unwrap();
+}
+
+#[tokio::test]
 async fn dead_servers_and_broken_connections_are_passed_over() {
     let fake = Fake::start(1).await;
     fake.session("bob");

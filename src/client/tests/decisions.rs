@@ -22,6 +22,8 @@ const A: &str = "127.0.0.1:1";
 const B: &str = "127.0.0.1:2";
 const C: &str = "127.0.0.1:3";
 
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
 fn route() -> Route {
     Route::new(&[A.into(), B.into(), C.into()])
 }
@@ -45,7 +47,7 @@ struct Story {
 impl Story {
     fn begin(request_id: Option<&str>) -> Story {
         let (route, now) = (route(), Instant::now());
-        let mut attempts = Attempts::begin(request_id, &Patience::default(), now);
+        let mut attempts = Attempts::begin(request_id, PATIENCE, &Patience::default(), now);
         let step = attempts.first(&route, now);
         Story { route, attempts, now, step }
     }

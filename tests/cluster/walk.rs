@@ -1,0 +1,386 @@
+//! One random walk: what the adversary may do, how often, and what must hold at the end.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use chinwag::cluster::{Event, Mode, Mutant, Policy, ServerId, Timing};
+
+use crate::world::World;
+
+/// What kind of walks.
+pub(crate) struct Profile {
+    policy: Policy,
+    servers: Option<u32>,
+    mutant: Option<Mutant>,
+}
+
+impl Profile {
+    pub(crate) fn new(policy: Policy, servers: Option<u32>, mutant: Option<Mutant>) -> Profile {
+        Profile { policy, servers, mutant }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let policy = match self.policy {
+            Policy::Available => "available",
+            Policy::Majority => "majority",
+        };
+        match self.mutant {
+            None => policy.to_owned(),
+            Some(mutant) => format!("{policy} with {mutant:?}"),
+        }
+    }
+}
+
+/// Short, so that few steps bring a walk to the interesting states.
+const TIMING: Timing = Timing {
+    heartbeat_interval: Duration::from_millis(100),
+    failure_timeout: Duration::from_millis(300),
+    succession_step: Duration::from_millis(30),
+    ack_timeout: Duration::from_millis(250),
+    election_timeout: Duration::from_millis(200),
+    stall_timeout: Duration::from_millis(5_000),
+    boot_timeout: Duration::from_millis(600),
+};
+
+/// Walks that begin in clusters that already run, kept for each size.
+pub(crate) struct Walks {
+    begun: Vec<World>,
+    mutant: Option<Mutant>,
+}
+
+impl Walks {
+    pub(crate) fn new(profile: &Profile) -> Walks {
+        let sizes = match profile.servers {
+            Some(count) => vec![count],
+            None => vec![3, 3, 3, 3, 3, 3, 4, 5],
+        };
+        let begun = sizes.into_iter().map(|count| begin(count, profile)).collect();
+        Walks { begun, mutant: profile.mutant }
+    }
+
+    /// What was violated, if anything.
+    pub(crate) fn walk(&self, seed: u64, trace: bool) -> Option<String> {
+        let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let start = &self.begun[chance.below(self.begun.len())];
+        let mut world = start.clone();
+        world.trace = trace.then(Vec::new);
+        let mut walk = Walk::new(&mut world, chance);
+        let result = catch_unwind(AssertUnwindSafe(|| walk.go(self.mutant.is_none())));
+        if let Err(panic) = result {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            world.violate(format!("assert: {}", text.unwrap_or_default()));
+        }
+        for line in world.trace.take().unwrap_or_default() {
+            println!("{line}");
+        }
+        world.failed
+    }
+}
+
+fn begin(servers: u32, profile: &Profile) -> World {
+    let mut world = World::new(servers, profile.policy, TIMING, 1_000, profile.mutant);
+    for id in world.ids() {
+        world.start(id);
+    }
+    for _ in 0..100 {
+        world.run_for(Duration::from_millis(100));
+        let full = |id: &ServerId| matches!(world.core(*id).map(|core| core.mode()), Some(Mode::Follower(_) | Mode::Leader(_)));
+        if world.ids().iter().all(full) {
+            break;
+        }
+    }
+    assert_eq!(world.failed, None, "the cluster begins without a fault");
+    assert_eq!(world.leaders().len(), 1, "a cluster begins");
+    world
+}
+
+/// SplitMix64.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+
+    fn percent(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+struct Walk<'a> {
+    world: &'a mut World,
+    chance: Chance,
+    /// What this walk indulges in.
+    cuts: bool,
+    pauses: bool,
+    wipes: bool,
+    disks: bool,
+    forces: bool,
+    /// How many percent of the choices are faults.
+    faults: usize,
+    /// How many percent of the choices let everything happen in order.
+    fair: usize,
+    wiped: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(world: &'a mut World, mut chance: Chance) -> Walk<'a> {
+        let cuts = chance.percent(40);
+        let pauses = chance.percent(20);
+        let wipes = chance.percent(20);
+        let disks = chance.percent(10);
+        let forces = chance.percent(3);
+        let faults = 3 + chance.below(12);
+        let fair = chance.below(25);
+        Walk { world, chance, cuts, pauses, wipes, disks, forces, faults, fair, wiped: false }
+    }
+
+    fn go(&mut self, demand_liveness: bool) {
+        let steps = 40 + self.chance.below(160);
+        for _ in 0..steps {
+            if self.world.failed.is_some() {
+                return;
+            }
+            self.choose();
+        }
+        if demand_liveness && self.chance.percent(25) && self.world.failed.is_none() {
+            self.heal_and_demand();
+        }
+    }
+
+    fn some_server(&mut self) -> ServerId {
+        let ids = self.world.ids();
+        ids[self.chance.below(ids.len())]
+    }
+
+    fn choose(&mut self) {
+        if self.chance.percent(self.faults) {
+            self.fault();
+            return;
+        }
+        if self.chance.percent(self.fair) {
+            self.world.settle();
+            return;
+        }
+        match self.chance.below(10) {
+            0..=3 => self.handle_message(),
+            4 | 5 => self.work(),
+            6 | 7 => self.let_time_pass(),
+            _ => self.ask(),
+        }
+    }
+
+    fn ask(&mut self) {
+        for id in self.world.leaders() {
+            if self.chance.percent(30) {
+                self.world.read(id);
+            } else {
+                self.world.submit(id);
+            }
+        }
+    }
+
+    fn handle_message(&mut self) {
+        let count = self.world.network.len();
+        if count == 0 {
+            self.let_time_pass();
+            return;
+        }
+        // Mostly the oldest, so that conversations get somewhere.
+        let at = if self.chance.percent(60) { 0 } else { self.chance.below(count) };
+        if self.chance.percent(5) {
+            self.world.network.swap_remove(at);
+        } else if self.chance.percent(5) {
+            let again = self.world.network[at].clone();
+            self.world.deliver(again);
+        } else {
+            let flight = self.world.network.remove(at);
+            self.world.deliver(flight);
+        }
+    }
+
+    fn work(&mut self) {
+        let id = self.some_server();
+        if self.world.has_store_work(id) {
+            self.world.run_store(id);
+        } else if self.world.has_probe(id) {
+            self.world.end_probe(id);
+        } else {
+            self.handle_message();
+        }
+    }
+
+    fn let_time_pass(&mut self) {
+        let Some(next) = self.world.next_moment() else { return };
+        let now = self.world.now;
+        self.world.now = next.clamp(now, now + Duration::from_millis(100));
+        self.world.tick();
+        // Old messages beyond a bound are lost.
+        let surplus = self.world.network.len().saturating_sub(80);
+        self.world.network.drain(..surplus);
+        if self.chance.percent(50) {
+            self.world.settle();
+        }
+    }
+
+    fn fault(&mut self) {
+        let id = self.some_server();
+        match self.chance.below(16) {
+            0..=4 => self.crash(id),
+            5..=7 => {
+                if !self.world.is_up(id) {
+                    self.world.start(id);
+                }
+            }
+            8 | 9 if self.cuts => self.cut_or_heal(id),
+            10 if self.cuts => self.world.cut.clear(),
+            11 if self.pauses => self.pause(id),
+            12 if self.wipes => self.wipe(id),
+            13 if self.disks => {
+                let low = self.chance.percent(50);
+                self.world.step(id, Event::DiskLow(low));
+            }
+            14 if self.chance.percent(30) => self.world.step(id, Event::Shutdown),
+            15 if self.forces => {
+                self.world.forced = true;
+                self.world.step(id, Event::ForceLead);
+            }
+            _ => self.crash_at_a_bad_moment(),
+        }
+    }
+
+    fn crash(&mut self, id: ServerId) {
+        if self.world.is_up(id) {
+            self.world.crash(id);
+            if self.chance.percent(30) {
+                self.world.start(id);
+            }
+        }
+    }
+
+    /// A leader with a proposal under way dies right after some of it arrived.
+    fn crash_at_a_bad_moment(&mut self) {
+        let Some(id) = self.world.leaders().first().copied() else { return };
+        self.world.submit(id);
+        for _ in 0..self.chance.below(6) {
+            self.handle_message();
+            self.work();
+        }
+        let victim = if self.chance.percent(70) { id } else { self.some_server() };
+        self.crash(victim);
+    }
+
+    fn cut_or_heal(&mut self, id: ServerId) {
+        let other = self.some_server();
+        let both = self.chance.percent(70);
+        if self.chance.percent(30) {
+            for other in self.world.ids() {
+                self.world.cut.insert((id, other));
+                self.world.cut.insert((other, id));
+            }
+            return;
+        }
+        for pair in [(id, other), (other, id)] {
+            if !self.world.cut.remove(&pair) {
+                self.world.cut.insert(pair);
+            }
+            if !both {
+                return;
+            }
+        }
+    }
+
+    fn pause(&mut self, id: ServerId) {
+        let node = self.world.node(id);
+        if node.core.is_some() {
+            node.paused = !node.paused;
+        }
+    }
+
+    /// One disk a walk is lost, and under `majority` only one that may be.
+    fn wipe(&mut self, id: ServerId) {
+        if self.wiped || self.world.is_up(id) {
+            return;
+        }
+        self.wiped = true;
+        let reset = self.world.policy == Policy::Available || self.chance.percent(50);
+        self.world.wipe(id, reset);
+        self.world.start(id);
+    }
+
+    /// I10 and the liveness goals: after the faults everybody gets there, with the same log.
+    fn heal_and_demand(&mut self) {
+        let world = &mut *self.world;
+        world.note(|| "everything heals".to_owned());
+        world.cut.clear();
+        for id in world.ids() {
+            world.node(id).paused = false;
+            if !world.is_up(id) {
+                world.start(id);
+            }
+            world.step(id, Event::DiskLow(false));
+        }
+        for _ in 0..40 {
+            world.run_for(Duration::from_millis(500));
+            // A shutdown that was under way ended.
+            for id in world.ids() {
+                if !world.is_up(id) {
+                    world.start(id);
+                }
+            }
+            if world.failed.is_some() || agree(world) {
+                break;
+            }
+        }
+        // The only disk of the only member of a view is lost: an operator must decide.
+        if self.wiped && world.policy == Policy::Available && world.leaders().is_empty() {
+            return;
+        }
+        if world.failed.is_none() && !agree(world) {
+            let state: Vec<String> = world.ids().into_iter().map(|id| describe(world, id)).collect();
+            world.violate(format!("I10: no agreement after healing: {}", state.join("; ")));
+            return;
+        }
+        let leader = world.leaders()[0];
+        let update = world.submit(leader);
+        world.run_for(Duration::from_millis(200));
+        let done = world.acknowledged.last().map(|one| one.waiter);
+        if world.failed.is_none() && (update.is_none() || done != update) {
+            world.violate("L2: a healed cluster does not take updates".to_owned());
+        }
+    }
+}
+
+/// One server serves, all are in sync with it, and all logs are the same.
+fn agree(world: &World) -> bool {
+    let leaders = world.leaders();
+    let [leader] = leaders[..] else { return false };
+    let Some(core) = world.core(leader) else { return false };
+    let status = core.status(chinwag::cluster::Time(world.now));
+    let same = |id: &ServerId| {
+        let log = world.nodes[id].disk.log.as_ref().map(|log| log.last());
+        let mode = world.core(*id).map(|core| core.mode());
+        log == status.last
+            && matches!(mode, Some(Mode::Follower(_) | Mode::Leader(_)))
+            && status.in_sync.contains(id)
+    };
+    world.ids().iter().all(same)
+}
+
+fn describe(world: &World, id: ServerId) -> String {
+    let Some(core) = world.core(id) else { return format!("{id} down") };
+    let status = core.status(chinwag::cluster::Time(world.now));
+    let last = status.last.map_or(0, |last| last.seq);
+    format!("{id} {:?} ends {last} in sync {:?} '{}'", status.mode, status.in_sync, status.note)
+}

@@ -1,0 +1,106 @@
+//! Random walks over the real core: an adversary delivers, drops, repeats and reorders messages, crashes,
+//! wipes and stops servers, cuts links and fills disks, and every invariant is checked all the way.
+//!
+//! Plain `cargo test` walks for some seconds, with fixed seeds and fresh ones. For more:
+//!
+//! ```text
+//! cargo test --release --test walker -- --walks 1000000 [--policy available|majority] [--seed N]
+//!     [--servers 3] [--mutant NAME] [--trace]
+//! ```
+//!
+//! A failure prints its seed; `--seed N --walks 1 --trace` with the same policy shows the walk.
+
+mod show;
+mod walk;
+mod world;
+
+use std::{
+    process::ExitCode,
+    time::{Instant, SystemTime},
+};
+
+use chinwag::cluster::{Mutant, Policy};
+use walk::{Profile, Walks};
+
+/// Every known bug with a policy under which it shows, and the walks within which it must.
+const CAUGHT: &[(Mutant, Policy, u64)] = &[
+    (Mutant::ResumesOldEpoch, Policy::Available, 2_000),
+    (Mutant::ExcludesOnSilence, Policy::Majority, 5_000),
+    (Mutant::SkipsFetch, Policy::Majority, 5_000),
+    (Mutant::JoinCountsEarly, Policy::Available, 100_000),
+    (Mutant::RestartKeepsStanding, Policy::Available, 50_000),
+    (Mutant::TakesOthersUpdates, Policy::Available, 200_000),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let at = arguments.iter().position(|one| one == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    let number = |name: &str| value(name).map(|text| text.parse::<u64>().expect("a number"));
+    let policies = match value("--policy").as_deref() {
+        Some("available") => vec![Policy::Available],
+        Some("majority") => vec![Policy::Majority],
+        _ => vec![Policy::Available, Policy::Majority],
+    };
+    let mutant = value("--mutant").map(|name| {
+        let found = Mutant::ALL.iter().find(|(own, _)| *own == name);
+        found.expect("a mutant's name").1
+    });
+    let walks = number("--walks");
+    let mut good = true;
+    for policy in policies {
+        let profile = Profile::new(policy, number("--servers").map(|count| count as u32), mutant);
+        match walks {
+            Some(count) => {
+                let seed = number("--seed").unwrap_or_else(fresh_seed);
+                let trace = arguments.iter().any(|one| one == "--trace");
+                good &= walk_for(&profile, seed, count, trace);
+            }
+            None => {
+                good &= walk_for(&profile, 1, 1_500, false);
+                good &= walk_for(&profile, fresh_seed(), 1_500, false);
+            }
+        }
+    }
+    if walks.is_none() {
+        good &= CAUGHT.iter().all(|(mutant, policy, within)| is_caught(*mutant, *policy, *within));
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos() % 1_000_000_000_000).unwrap_or(1)
+}
+
+fn walk_for(profile: &Profile, seed: u64, count: u64, trace: bool) -> bool {
+    let began = Instant::now();
+    let walks = Walks::new(profile);
+    let failure = (seed..seed + count).find_map(|seed| Some((seed, walks.walk(seed, trace)?)));
+    let name = profile.name();
+    match failure {
+        None => {
+            let elapsed = began.elapsed();
+            println!("{name}: {count} walks from seed {seed} without a violation in {elapsed:.1?}");
+            true
+        }
+        Some((at, what)) => {
+            println!("{name}: after {} walks: {what}", at - seed + 1);
+            println!("again: --seed {at} --walks 1 --trace and the same policy and mutant");
+            false
+        }
+    }
+}
+
+fn is_caught(mutant: Mutant, policy: Policy, within: u64) -> bool {
+    let profile = Profile::new(policy, None, Some(mutant));
+    let walks = Walks::new(&profile);
+    let found = (1..=within).find_map(|seed| Some((seed, walks.walk(seed, false)?)));
+    match &found {
+        Some((count, what)) => println!("{mutant:?} is caught after {count} walks: {what}"),
+        None => println!("{mutant:?} is NOT caught in {within} walks"),
+    }
+    found.is_some()
+}
