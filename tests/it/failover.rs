@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chinwag::wire::chat::Role;
+use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::harness::{Cluster, Receiver, User, all, bodies, contents_are_equal, until, within};
@@ -190,7 +191,7 @@ async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     alice.send("@bob", "before").await;
 
     let leader = cluster.leader().await;
-    cluster.process(leader).signal(rustix::process::Signal::TERM);
+    cluster.process(leader).signal(Signal::TERM);
     let asked = Instant::now();
     alice.send("@bob", "after").await;
     let pause = asked.elapsed();
@@ -204,12 +205,20 @@ async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
 async fn a_second_signal_ends_a_server_at_once() {
     let mut cluster = Cluster::start().await;
     let leader = cluster.leader().await;
-    for _ in 0..2 {
-        if cluster.process(leader).is_running() {
-            cluster.process(leader).signal(rustix::process::Signal::TERM);
-        }
+    // A stream that its device does not read keeps a server draining for a moment.
+    let bob = User::create(&cluster, "bob").await;
+    let _events = bob.subscribe("").await;
+    cluster.process(leader).signal(Signal::TERM);
+    let door = cluster.door(leader);
+    until("the end of the lead", Duration::from_secs(5), || async {
+        let status = door.status().await;
+        status.is_none_or(|status| status.role() != Role::Leader).then_some(())
+    })
+    .await;
+    if cluster.process(leader).is_running() {
+        cluster.process(leader).signal(Signal::TERM);
     }
-    cluster.process(leader).ended(Duration::from_secs(2)).await;
+    cluster.process(leader).ended(Duration::from_millis(500)).await;
 }
 
 #[tokio::test]
