@@ -8,6 +8,7 @@
 mod harness;
 
 mod bad_input;
+mod chat;
 mod cli;
 mod events;
 mod failover;
@@ -16,3 +17,4 @@ mod idempotency;
 mod kill_twenty;
 mod lessons;
 mod python;
+mod surface;
