@@ -8,6 +8,8 @@
 mod harness;
 
 mod bad_input;
+
+mod chaos;
 mod chat;
 mod cli;
 mod events;
