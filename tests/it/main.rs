@@ -8,7 +8,6 @@
 mod harness;
 
 mod bad_input;
-
 mod chaos;
 mod chat;
 mod cli;
