@@ -73,6 +73,7 @@ pub enum Input {
 
 /// What the shell is to do, in this order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one step; a box would cost more")]
 pub enum Action {
     /// An effect of the core's that the desk has no part in.
     Effect(Effect),

@@ -359,7 +359,7 @@ impl Driver {
         match effect {
             Effect::Persist(state) => self.persist(state).await,
             Effect::Send(message) => {
-                if let Err(question) = self.calls.answer(message) {
+                if let Some(question) = self.calls.answer(message) {
                     self.peers.send(question);
                 }
             }

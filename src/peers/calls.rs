@@ -90,14 +90,16 @@ impl Calls {
         Waiting { slots: self.slots.clone(), key, answers }
     }
 
-    /// Hands an answer to the call that waits for it. Returns the message if it is a question.
-    pub fn answer(&self, message: Message) -> Result<(), Message> {
-        let Some(rpc) = Rpc::answered_by(&message.body) else { return Err(message) };
+    /// Hands an answer to the call that waits for it. A question is handed back.
+    pub fn answer(&self, message: Message) -> Option<Message> {
+        let Some(rpc) = Rpc::answered_by(&message.body) else {
+            return Some(message);
+        };
         if let Some(answers) = self.sender(message.to, rpc, message.nonce) {
             // A full or closed channel means that the asker went away or is slow: it asks again.
             let _ = answers.try_send(Answer::Message(message));
         }
-        Ok(())
+        None
     }
 
     /// Where to stream a long answer; `None` when nobody waits any more.
@@ -150,7 +152,7 @@ mod tests {
         let (other, mut other_answers) = mpsc::channel(1);
         let _asked = calls.wait(ServerId(2), Rpc::Prepare, 5, asked);
         let _other = calls.wait(ServerId(2), Rpc::Heartbeat, 5, other);
-        calls.answer(message(2, 5, refusal())).expect("it is an answer");
+        assert_eq!(calls.answer(message(2, 5, refusal())), None, "it is an answer");
         assert!(asked_answers.try_recv().is_ok());
         assert!(other_answers.try_recv().is_err());
     }
@@ -159,7 +161,7 @@ mod tests {
     fn a_question_is_handed_back() {
         let calls = Calls::default();
         let question = message(2, 5, Body::Evict { epoch: Epoch::ZERO });
-        assert_eq!(calls.answer(question.clone()), Err(question));
+        assert_eq!(calls.answer(question.clone()), Some(question));
     }
 
     #[test]

@@ -82,6 +82,7 @@ type Answer = http::Response<tonic::body::Body>;
 ///
 /// # Errors
 /// The cost of password hashing is out of range, or the descriptors are damaged.
+#[expect(clippy::type_complexity, reason = "an alias cannot hold an opaque type")]
 pub fn router(
     services: Services,
     tasks: &TaskTracker,
