@@ -65,8 +65,8 @@ fn main() -> ExitCode {
                 good &= walk_for(&profile, seed, count, trace);
             }
             None => {
-                good &= walk_for(&profile, 1, 1_500, false);
-                good &= walk_for(&profile, fresh_seed(), 1_500, false);
+                good &= walk_for(&profile, 1, 500, false);
+                good &= walk_for(&profile, fresh_seed(), 500, false);
             }
         }
     }
