@@ -184,6 +184,7 @@ fn expect(world: &World, words: &[&str]) -> Result<(), String> {
             if trimmed > 0 { Ok(()) } else { Err("nothing is trimmed".to_owned()) }
         }
         ["untrimmed", id] => same(&world.nodes[&server(id)?].trimmed, &0),
+        ["joining", id] => same(&world.is_joining(server(id)?), &true),
         ["same", "logs"] => {
             let ends =
                 world.nodes.values().map(|node| node.disk.log.as_ref().map(|log| log.last()));

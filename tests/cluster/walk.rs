@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
         self.disks = false;
         match mutant {
             Mutant::ForgetsPromise => self.wipes = true,
-            Mutant::TakesOthersUpdates | Mutant::ExcludesOnSilence => {
+            Mutant::TakesOthersUpdates | Mutant::ExcludesOnSilence | Mutant::JoinCountsEarly => {
                 (self.cuts, self.pauses, self.wipes) = (true, false, false);
             }
             _ => {}
@@ -180,6 +180,9 @@ impl<'a> Walk<'a> {
                 return;
             }
             self.choose();
+            if self.cuts && self.chance.percent(10) {
+                self.cut_off_a_joiner();
+            }
         }
         if demand_liveness && self.chance.percent(25) && self.world.failed.is_none() {
             self.heal_and_demand();
@@ -316,6 +319,27 @@ impl<'a> Walk<'a> {
         }
         let victim = if self.chance.percent(70) { id } else { self.some_server() };
         self.crash(victim);
+    }
+
+    /// A server that has stored its join, and may not know yet whether it is committed, is cut off; the
+    /// others go on without it and die.
+    fn cut_off_a_joiner(&mut self) {
+        let ids = self.world.ids();
+        let joins = |id: &ServerId| self.world.runs(*id) && self.world.is_joining(*id);
+        let Some(joiner) = ids.iter().copied().find(joins) else { return };
+        for other in &ids {
+            self.world.cut.extend([(joiner, *other), (*other, joiner)]);
+        }
+        self.world.run_for(Duration::from_millis(400));
+        self.ask();
+        self.world.run_for(Duration::from_millis(20));
+        for other in ids.into_iter().filter(|id| *id != joiner) {
+            if self.world.is_up(other) && self.chance.percent(80) {
+                self.world.crash(other);
+            }
+        }
+        self.world.cut.clear();
+        self.world.run_for(Duration::from_millis(300));
     }
 
     fn cut_or_heal(&mut self, id: ServerId) {

@@ -465,13 +465,23 @@ impl World {
 
     /// Whether the newest view of its log was committed and holds this server.
     fn is_in_committed_view(&self, id: ServerId) -> bool {
-        let Some(log) = &self.nodes[&id].disk.log else { return false };
-        let newest = log.entries.iter().rev().find_map(|entry| match &entry.payload {
+        self.newest_view(id).is_some_and(|(hash, view)| {
+            view.members.contains(&id) && self.committed_views.contains(&hash)
+        })
+    }
+
+    /// Whether it is in the newest view of its log, which is not committed yet.
+    pub(crate) fn is_joining(&self, id: ServerId) -> bool {
+        self.newest_view(id).is_some_and(|(hash, view)| {
+            view.members.contains(&id) && !self.committed_views.contains(&hash)
+        })
+    }
+
+    fn newest_view(&self, id: ServerId) -> Option<(Hash, &View)> {
+        let log = self.nodes[&id].disk.log.as_ref()?;
+        log.entries.iter().rev().find_map(|entry| match &entry.payload {
             Payload::View(view) => Some((entry.hash, view)),
             _ => None,
-        });
-        newest.is_some_and(|(hash, view)| {
-            view.members.contains(&id) && self.committed_views.contains(&hash)
         })
     }
 

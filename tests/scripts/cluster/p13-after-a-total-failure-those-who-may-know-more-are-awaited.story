@@ -21,6 +21,6 @@ expect serving nobody
 expect waits 2 1
 start 1
 run 3000
-expect serving 1
-expect in-sync 1 1 2 3
+expect mode 3 follower
+expect in-sync 3 1 2 3
 expect same logs
