@@ -3,6 +3,7 @@
 mod folders;
 mod idempotency;
 mod messages;
+mod plans;
 mod replicas;
 mod schema;
 mod sessions;
