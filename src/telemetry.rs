@@ -37,7 +37,9 @@ pub enum TelemetryError {
 /// `RUST_LOG` is malformed, or the log was begun before.
 pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
     let filter = filter(&env::var("RUST_LOG").unwrap_or_default())?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal())
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     let begun = match format {
         LogFormat::Text => log.with_target(false).try_init(),

@@ -53,7 +53,8 @@ impl Core {
     }
 
     fn open_epoch(&mut self) -> Epoch {
-        let epoch = Epoch { number: self.greatest_number + 1, server: self.me() };
+        let number = self.greatest_number + self.epoch_jump();
+        let epoch = Epoch { number, server: self.me() };
         assert!(epoch > self.local.promised, "a new epoch is greater than every promise");
         self.greatest_number = epoch.number;
         self.local.promised = epoch;
@@ -72,8 +73,12 @@ impl Core {
         if self.now >= candidate.next_send {
             candidate.next_send = Time(self.now.0 + self.settings.timing.heartbeat_interval);
             let epoch = candidate.epoch;
-            let asked: Vec<ServerId> =
-                self.peers.keys().copied().filter(|id| !candidate.promises.contains_key(id)).collect();
+            let asked: Vec<ServerId> = self
+                .peers
+                .keys()
+                .copied()
+                .filter(|id| !candidate.promises.contains_key(id))
+                .collect();
             for id in asked {
                 let nonce = self.new_nonce();
                 self.send(id, nonce, Body::Prepare { epoch });
@@ -96,7 +101,9 @@ impl Core {
     pub(super) fn on_promise(&mut self, message: Message) {
         let (from, life) = (message.from, message.incarnation);
         let Body::Promise { epoch, last, view, promised_to, .. } = message.body else { return };
-        let Some(candidate) = self.candidate.as_mut().filter(|own| own.epoch == epoch) else { return };
+        let Some(candidate) = self.candidate.as_mut().filter(|own| own.epoch == epoch) else {
+            return;
+        };
         candidate.promises.insert(from, Promised { life, last, view, promised_to });
         self.try_to_win();
         self.fetch_the_rest();
@@ -106,6 +113,12 @@ impl Core {
         let Some(candidate) = &self.candidate else { return };
         if message.promised > candidate.epoch && self.work.is_none() {
             self.give_up_candidacy();
+            return;
+        }
+        // It looks for its leader now, and may soon know that it is gone.
+        let soon = Time(self.now.0 + self.settings.timing.heartbeat_interval / 10);
+        if let Some(candidate) = self.candidate.as_mut() {
+            candidate.next_send = candidate.next_send.min(soon);
         }
     }
 
@@ -113,8 +126,7 @@ impl Core {
     fn winning_view(&self) -> Option<BTreeSet<ServerId>> {
         let candidate = self.candidate.as_ref()?;
         let me = self.me();
-        let asked: BTreeSet<ServerId> =
-            candidate.promises.keys().copied().chain([me]).collect();
+        let asked: BTreeSet<ServerId> = candidate.promises.keys().copied().chain([me]).collect();
         let forgetful = self.is_distrusted()
             || candidate.promises.iter().any(|(id, promised)| {
                 let report = self.peers[id].report.as_ref();
@@ -172,7 +184,7 @@ impl Core {
         }
         if let Some(members) = self.winning_view() {
             let candidate = self.candidate.take().expect("only a candidate wins");
-            self.win(candidate, members);
+            self.win(*candidate, members);
         }
     }
 
@@ -235,7 +247,7 @@ impl Core {
         }
     }
 
-    fn win(&mut self, candidate: Box<Candidate>, members: BTreeSet<ServerId>) {
+    fn win(&mut self, candidate: Candidate, members: BTreeSet<ServerId>) {
         let mut leader = Leader::new(candidate.epoch, self.standing, false, self.now);
         for (id, promised) in &candidate.promises {
             if !members.contains(id) {
@@ -269,7 +281,9 @@ impl Core {
     /// P13: an operator knows that nobody else has more. Shown in the status as long as the entry is kept.
     pub(super) fn force_lead(&mut self) {
         if self.serving() || self.log.last().is_none() || self.work_is_under_way() {
-            self.tell("a forced lead needs a log, and a server that is idle and does not lead".into());
+            self.tell(
+                "a forced lead needs a log, and a server that is idle and does not lead".into(),
+            );
             return;
         }
         if self.leader.is_some() {

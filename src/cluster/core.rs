@@ -331,8 +331,8 @@ impl Core {
     /// In sync, and it knows so: it may lead without asking those who cannot be asked (P12).
     pub(super) fn has_authority(&self) -> bool {
         let Standing::Follower(_) = self.standing else { return false };
-        let from =
-            if self.mutant == Some(Mutant::JoinCountsEarly) { u64::MAX } else { self.committed_seq() };
+        let early = self.mutant == Some(Mutant::JoinCountsEarly);
+        let from = if early { self.log.last_seq() } else { self.committed_seq() };
         from > 0 && self.log.in_every_view_from(from, self.me())
     }
 

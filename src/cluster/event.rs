@@ -111,7 +111,8 @@ pub struct LocalState {
     /// What is remembered of the others. An entry about this server itself, kept and read back like the
     /// others, holds two facts: with `durable` 0 its log may lack what it once acknowledged, so that it
     /// promises nothing until it is in sync again; `starts` is the last life in which a snapshot made
-    /// the log shorter, so that what others remember of that life and earlier ones proves nothing.
+    /// the log shorter, so that what others remember of that life and earlier ones proves nothing. Its number is
+    /// small and has no other meaning.
     pub peers: BTreeMap<ServerId, PeerMemory>,
 }
 

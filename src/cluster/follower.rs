@@ -56,11 +56,7 @@ impl Registration {
     }
 
     /// Another leader, or another life of it: what the last one said about the own log does not bind it.
-    fn aim_at(
-        &mut self,
-        target: Option<(ServerId, Epoch, Option<Incarnation>)>,
-        keeps_wish: bool,
-    ) {
+    fn aim_at(&mut self, target: Option<(ServerId, Epoch, Option<Incarnation>)>, keeps_wish: bool) {
         self.target = target;
         self.first_nonce = None;
         self.snapshot_wait = None;
@@ -169,8 +165,7 @@ impl Core {
         if !same {
             self.heard = None;
         }
-        self.following =
-            Some(Following { epoch, leader: message.from, life, heard_at: self.now });
+        self.following = Some(Following { epoch, leader: message.from, life, heard_at: self.now });
         true
     }
 
@@ -264,7 +259,7 @@ impl Core {
         }
         let op = self.new_op();
         self.effects.push(Effect::Store { op, entries: chunk.entries.clone(), lineage });
-        let kind = WorkKind::Take { chunk, question };
+        let kind = WorkKind::Take { chunk, question: Box::new(question) };
         self.work = Some(Work { op, since: self.now, kind });
     }
 
@@ -278,9 +273,9 @@ impl Core {
         if self.standing == Standing::Blank && self.registration.snapshot.is_none() {
             self.standing = Standing::Recovering;
         }
-        let current = self.following.is_some_and(|now| {
-            now.epoch == updates.epoch && now.life == question.incarnation
-        });
+        let current = self
+            .following
+            .is_some_and(|now| now.epoch == updates.epoch && now.life == question.incarnation);
         if !current || self.local.promised != updates.epoch {
             return;
         }
@@ -312,9 +307,9 @@ impl Core {
         known: Option<KnownCommitted>,
     ) {
         let life = self.peers[&from].incarnation;
-        let followed = self.following.is_some_and(|now| {
-            now.leader == from && now.epoch == epoch && Some(now.life) == life
-        });
+        let followed = self
+            .following
+            .is_some_and(|now| now.leader == from && now.epoch == epoch && Some(now.life) == life);
         if let Some(known) = known.filter(|_| followed && self.local.promised == epoch) {
             self.hear(known);
             self.believe();
@@ -323,7 +318,10 @@ impl Core {
 
     /// Takes what was heard for true once the own log holds exactly that entry.
     fn believe(&mut self) {
-        let Some(heard) = self.heard else { return };
+        let Some(heard) = self.heard else {
+            self.find_itself_in_sync();
+            return;
+        };
         let own = self.log.hash_at(heard.seq);
         let same = own == Some(heard.hash)
             || (self.mutant == Some(Mutant::BelievesWithoutHash) && own.is_some());
@@ -337,9 +335,11 @@ impl Core {
     /// P4: a server is in sync once it knows as committed an entry of the leader's own epoch, and is in
     /// every view from there on.
     fn find_itself_in_sync(&mut self) {
-        let (Some(following), Some(known)) = (self.following, self.known) else { return };
-        let recent = self.log.epoch_at(known.seq) == Some(following.epoch);
-        let member = self.log.in_every_view_from(known.seq, self.me());
+        let Some(following) = self.following else { return };
+        let early = self.mutant == Some(Mutant::JoinCountsEarly);
+        let known = if early { self.log.last_seq() } else { self.committed_seq() };
+        let recent = self.log.epoch_at(known) == Some(following.epoch);
+        let member = self.log.in_every_view_from(known, self.me());
         let epoch = following.epoch;
         let eligible = self.standing != Standing::Blank
             && self.standing != Standing::Follower(epoch)
@@ -441,11 +441,10 @@ impl Core {
         self.known = None;
         self.standing = Standing::Recovering;
         self.renewed = true;
-        self.registration = Registration {
-            unfit: true,
-            eviction_wait: self.registration.eviction_wait,
-            ..Registration::default()
-        };
+        self.registration.unfit = true;
+        self.registration.snapshot = None;
+        self.registration.snapshot_wait = None;
+        self.registration.soon();
         self.tell(format!("a snapshot up to entry {} is installed", self.log.last_seq()));
     }
 

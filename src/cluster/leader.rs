@@ -187,7 +187,11 @@ impl Core {
 
     fn minimum(&self) -> usize {
         let forced = self.leader.as_ref().is_some_and(|leader| leader.forced);
-        if forced || self.mutant == Some(Mutant::ExcludesOnSilence) { 1 } else { self.policy_minimum() }
+        if forced || self.mutant == Some(Mutant::ExcludesOnSilence) {
+            1
+        } else {
+            self.policy_minimum()
+        }
     }
 
     pub(super) fn turn_leader(&mut self) {
@@ -223,9 +227,6 @@ impl Core {
 
     /// The life that belongs to the view is over.
     pub(super) fn has_new_life(&self, id: ServerId) -> bool {
-        if self.mutant == Some(Mutant::TakesOthersUpdates) {
-            return false;
-        }
         let Some(leader) = &self.leader else { return false };
         leader.lives.get(&id).copied() != self.peers[&id].incarnation
     }
@@ -234,10 +235,8 @@ impl Core {
     /// registers.
     fn forget_ended_lives(&mut self) {
         let Some(leader) = self.leader.as_mut() else { return };
-        if self.mutant != Some(Mutant::TakesOthersUpdates) {
-            let peers = &self.peers;
-            leader.progress.retain(|id, progress| peers[id].incarnation == Some(progress.life));
-        }
+        let peers = &self.peers;
+        leader.progress.retain(|id, progress| peers[id].incarnation == Some(progress.life));
     }
 
     /// P7.
@@ -248,7 +247,8 @@ impl Core {
         }
         let members = self.newest_members();
         let others = members.iter().filter(|id| **id != self.me());
-        let out: BTreeSet<ServerId> = others.copied().filter(|id| self.is_excludable(*id)).collect();
+        let out: BTreeSet<ServerId> =
+            others.copied().filter(|id| self.is_excludable(*id)).collect();
         let rest: BTreeSet<ServerId> = members.difference(&out).copied().collect();
         let enough = rest.len() >= self.minimum();
         let back = out.iter().any(|id| self.has_new_life(*id) && self.is_live(*id));
@@ -280,7 +280,7 @@ impl Core {
         let mut limit = timing.failure_timeout + timing.ack_timeout * 2;
         if !leader.serving {
             let installing = leader.progress.values().any(Progress::awaits_snapshot);
-            limit = limit * if installing { 100 } else { 3 };
+            limit *= if installing { 100 } else { 3 };
         }
         if batch.commit.is_none() && batch.digest.is_some() && self.now.0 >= batch.sent.0 + limit {
             self.step_down("a batch found no end", false);
@@ -427,7 +427,6 @@ impl Core {
         let life = self.peers[&id].incarnation;
         let fed = leader.progress.get(&id).is_some_and(|progress| Some(progress.life) == life);
         let known = KnownCommitted { epoch: leader.epoch, ..self.known? };
-        (fed || self.mutant.is_some_and(|mutant| mutant == Mutant::TakesOthersUpdates))
-            .then_some(known)
+        fed.then_some(known)
     }
 }

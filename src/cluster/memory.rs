@@ -15,7 +15,11 @@ use super::{
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// In the entry about this server itself: its log may lack what it acknowledged once.
 const DISTRUSTED: u64 = 0;
+/// It is in sync again, and has opened no epoch since.
 const TRUSTED: u64 = 1;
+const HAS_LED_SINCE: u64 = 2;
+/// How far the first epoch of a server that once began without a log may jump.
+const JUMP: u64 = 1 << 20;
 
 impl Core {
     pub(super) fn remember(&mut self, id: ServerId, life: Incarnation, report: &Report) {
@@ -109,6 +113,15 @@ impl Core {
     pub(super) fn log_became_shorter(&mut self) {
         let trust = self.own_memory().map_or(TRUSTED, |own| own.durable);
         self.note_about_itself(self.local.starts, trust);
+    }
+
+    /// How far to jump over the greatest epoch number that was seen. Under `available` a wiped server may
+    /// have led alone in an epoch that nobody in reach has heard of; its next one must be another.
+    pub(super) fn epoch_jump(&mut self) -> u64 {
+        let fresh = self.own_memory().filter(|own| own.durable == TRUSTED);
+        let Some(own) = fresh.filter(|_| !self.is_majority_policy()) else { return 1 };
+        self.note_about_itself(own.starts, HAS_LED_SINCE);
+        1 + self.random.number_below(JUMP)
     }
 
     fn own_memory(&self) -> Option<PeerMemory> {

@@ -1,7 +1,58 @@
 //! The protocol: who leads, what is committed, who is in sync. Pure.
 //!
-//! [`Core`] is a function from an event and the time to effects. It knows no clock, no chance, no
-//! socket and no disk; the log carries opaque bytes. Ordered maps only, so that a run repeats itself.
+//! [`Core`] is a function from an event and the time to effects (P24). It knows no clock, no chance, no
+//! socket and no disk; the log carries opaque bytes. Ordered maps only, so that a run repeats itself. The
+//! order in which effects must be carried out is documented at [`Effect`], and is half of the protocol.
+//!
+//! # What it promises
+//! - An update that was answered is on the disk of every member of the view that committed it, and every
+//!   later leader has it. Under [`Policy::Majority`] without exception; under [`Policy::Available`] unless a
+//!   living server was left out because it was silent: then two histories may exist for a while.
+//! - Nobody's data is overwritten without a word: what another history lacks is kept aside and told.
+//! - At most one server serves in an epoch, and a (epoch, seq) names one entry for ever.
+//!
+//! # The rules
+//! - **Start** (P1): a server begins as Recovering, or Blank without a log, and asks everybody how they are.
+//! - **Heartbeats and evidence** (P2, P9; `heartbeat`, `peer`): a contact is the echo of a nonce, dated by
+//!   when it was sent. DEAD is two refused connects or the last words of a life; SILENT is a heartbeat
+//!   unanswered for the failure timeout. Both are about one life, and a sign of life voids them, as does
+//!   seeing that server taken into a view. A new life of another process is introduced by its report.
+//! - **Write** (P3, P5, P6; `leader`): one batch in flight, sent first, applied meanwhile, committed when
+//!   every member of the newest view acknowledged it. An (epoch, seq) is never reused, for a restarted
+//!   leader needs a new epoch.
+//! - **Accept** (P4; `follower`): promise first, compare the place before, store durably, then
+//!   acknowledge. What the leader committed is believed only if the own entry there has the same hash. A server is
+//!   in sync once it knows as committed an entry of the leader's own epoch and is in every view from there
+//!   on.
+//! - **Shrink, grow** (P7, P8; `leader`): views are entries. A new life of a member is not fed, and is told
+//!   nothing about what is committed, before the view without its old life is committed: otherwise it could
+//!   take its predecessor's membership for its own.
+//! - **Evict** (P9; `leader`, `follower`): a member whose heart beats and whose stream is stuck consents to leave.
+//! - **Succession** (P10 to P12; `succession`, `candidate`): the lowest live in-sync server stands first, and
+//!   only if it can win; a server in contact with a serving leader promises nothing. The winner fetches what the
+//!   longest promised log has, and serves after its first view is committed. While a winner brings its
+//!   first view through, its promisers wait for it. A greater promise elsewhere ends a lead only when its
+//!   holder asks to be let in, refuses updates, or serves.
+//! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead.
+//! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`).
+//! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
+//! - **Catch up** (P17; `stream` at the leader, `follower`): from the batches in memory, from the store, or
+//!   by a snapshot. Logs are compared by where their epochs begin. A snapshot is taken only if its
+//!   place is not before the own end.
+//! - **Trim** (P19; `trim`).
+//! - **Blank servers** (P20; `blank`, `memory`): a new cluster begins with one View stored by one server.
+//!   A server whose log was emptied or is old promises nothing until it is in sync again, and says it is
+//!   Blank; only when all configured servers are reachable and none serves does it promise, to a
+//!   candidate that must then win them all. Under `majority` it takes nothing before so many others that
+//!   hold data told it their promises.
+//!
+//! # What is left out
+//! Answering before the own commit (P5b) and merging two histories (P21): a server with entries that
+//! the greater history lacks keeps its file aside, says how many there are, and takes a snapshot.
+//!
+//! # Why this way
+//! Every rule that waits for a state of affairs is looked at after every event (`Core::turn`), instead of
+//! being triggered by the messages that usually bring it about: nothing hangs on a message that got lost.
 
 mod blank;
 mod candidate;
@@ -27,9 +78,6 @@ mod trim;
 mod work;
 
 pub use self::core::Core;
-#[doc(hidden)]
-pub use mutant::Mutant;
-
 pub use epoch::{Epoch, Incarnation, ServerId};
 pub use event::{
     Boot, Effect, Event, LocalState, OpId, Operation, PeerStatus, Policy, ReadId, SendLog,
@@ -37,3 +85,5 @@ pub use event::{
 };
 pub use log::{Boundary, Entry, Hash, LogSummary, Payload, Position, RECENT, Seq, View};
 pub use message::{Body, KnownCommitted, Message, Mode, PeerMemory, Rejection, Report, Updates};
+#[doc(hidden)]
+pub use mutant::Mutant;

@@ -14,7 +14,7 @@ pub enum Mutant {
     JoinCountsEarly,
     /// A restarted server keeps the standing that it had.
     RestartKeepsStanding,
-    /// Updates for an earlier life are taken, and its place in the view is inherited.
+    /// Updates for an earlier life are taken.
     TakesOthersUpdates,
     /// A Recovering server leads without those that it promised before.
     ForgetsPromisedTo,

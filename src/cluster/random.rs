@@ -22,6 +22,10 @@ impl Random {
     /// Less than `limit`, in whole milliseconds.
     pub(super) fn below(&mut self, limit: Duration) -> Duration {
         let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
-        Duration::from_millis(self.next() % millis)
+        Duration::from_millis(self.number_below(millis))
+    }
+
+    pub(super) fn number_below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
     }
 }

@@ -32,7 +32,9 @@ impl Core {
             peer.forget_unanswered();
             peer.answered = None;
         }
-        if let Some(Work { kind: WorkKind::FinishCommit { keeps_standing, .. }, .. }) = &mut self.work {
+        if let Some(Work { kind: WorkKind::FinishCommit { keeps_standing, .. }, .. }) =
+            &mut self.work
+        {
             *keeps_standing = false;
         }
     }
@@ -53,7 +55,8 @@ impl Core {
                 }
             }
         }
-        self.standing = if leader.serving { Standing::Follower(leader.epoch) } else { leader.standing };
+        self.standing =
+            if leader.serving { Standing::Follower(leader.epoch) } else { leader.standing };
         self.following = None;
         self.leaderless_since = None;
         self.effects.push(Effect::Abandon);
@@ -90,7 +93,9 @@ impl Core {
             return;
         }
         let counts = match &message.body {
-            Body::Register { .. } | Body::Rejected { .. } | Body::Accept(_) | Body::Suffix(_) => true,
+            Body::Register { .. } | Body::Rejected { .. } | Body::Accept(_) | Body::Suffix(_) => {
+                true
+            }
             Body::Heartbeat(report) | Body::HeartbeatReply(report) => {
                 matches!(report.mode, Mode::Leader(theirs) if theirs > epoch && report.serving)
             }

@@ -10,7 +10,6 @@ use super::{
     log::{Hash, Position, Seq},
     log_index::Chunk,
     message::{Body, Message, Rejection, Updates},
-    mutant::Mutant,
 };
 
 /// How many batches may be under way to one server.
@@ -84,7 +83,10 @@ impl Core {
             return;
         }
         if !leader.serving && !proposed {
-            self.answer(&message, Body::RegisterRefused { reason: "this server does not serve yet" });
+            self.answer(
+                &message,
+                Body::RegisterRefused { reason: "this server does not serve yet" },
+            );
             return;
         }
         let own = self.own_lineage();
@@ -234,11 +236,11 @@ impl Core {
     pub(super) fn on_accepted(&mut self, message: &Message) {
         let Body::Accepted { epoch, seq, hash, digest } = message.body else { return };
         let now = self.now;
-        let Some(leader) = self.leader.as_ref().filter(|leader| leader.epoch == epoch) else { return };
+        let Some(leader) = self.leader.as_ref().filter(|leader| leader.epoch == epoch) else {
+            return;
+        };
         let Some(progress) = leader.progress.get(&message.from) else { return };
-        let other_life = progress.life != message.incarnation
-            && self.mutant != Some(Mutant::TakesOthersUpdates);
-        if other_life || seq < progress.acked {
+        if progress.life != message.incarnation || seq < progress.acked {
             return;
         }
         let own = self.hash_in_log_or_batch(seq);
@@ -340,7 +342,8 @@ impl Core {
         let now = self.now;
         let members = self.newest_members();
         let Some(leader) = self.leader.as_mut() else { return };
-        let Some(chunk) = leader.batch.as_ref().and_then(|batch| batch.chunks.first()).cloned() else {
+        let Some(chunk) = leader.batch.as_ref().and_then(|batch| batch.chunks.first()).cloned()
+        else {
             return;
         };
         if leader.serving || now < leader.next_call {

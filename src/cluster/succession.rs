@@ -67,7 +67,9 @@ impl Core {
                 self.has_authority()
             } else {
                 let report = self.peers[&id].report.as_ref();
-                report.is_some_and(|report| matches!(report.mode, Mode::Follower(_) | Mode::Leader(_)))
+                report.is_some_and(|report| {
+                    matches!(report.mode, Mode::Follower(_) | Mode::Leader(_))
+                })
             };
             (!authority, !members.contains(&id), id)
         };
@@ -95,7 +97,8 @@ impl Core {
         let timeout = self.settings.timing.failure_timeout;
         self.peers.iter().any(|(id, peer)| {
             let Some(report) = &peer.report else { return false };
-            let (Some(contact), Mode::Follower(epoch)) = (report.leader_contact, report.mode) else {
+            let (Some(contact), Mode::Follower(epoch)) = (report.leader_contact, report.mode)
+            else {
                 return false;
             };
             let age = peer.contact().map_or(timeout, |at| self.now.0.saturating_sub(at.0));
@@ -137,6 +140,9 @@ impl Core {
     pub(super) fn on_prepare(&mut self, message: &Message, epoch: Epoch) {
         if let Err(reason) = self.may_promise(message, epoch) {
             self.answer(message, Body::PrepareRefused { epoch, reason });
+            if let Some((leader, _)) = self.live_leader() {
+                self.probe(leader, Duration::ZERO);
+            }
             return;
         }
         if self.leader.is_some() {

@@ -25,10 +25,7 @@ pub(super) struct Work {
 #[derive(Clone, Debug)]
 pub(super) enum WorkKind {
     /// Entries of a leader; its message is acknowledged at the end.
-    Take {
-        chunk: Chunk,
-        question: Message,
-    },
+    Take { chunk: Chunk, question: Box<Message> },
     /// Entries that a candidate fetched, or the first entry of a new cluster.
     Keep { chunk: Chunk },
     /// A snapshot.

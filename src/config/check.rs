@@ -208,9 +208,7 @@ impl Check<'_> {
     }
 
     fn log(&self, file: &file::Log) -> Result<Log, ConfigError> {
-        Ok(Log {
-            max_entries: self.within("log.max_entries", file.max_entries, 1_000, 1 << 40)?,
-        })
+        Ok(Log { max_entries: self.within("log.max_entries", file.max_entries, 1_000, 1 << 40)? })
     }
 
     fn retention(&self, file: &file::Retention) -> Result<Retention, ConfigError> {

@@ -103,11 +103,7 @@ impl Default for File {
                 secret_file: String::new(),
             },
             servers: BTreeMap::new(),
-            storage: Storage {
-                data_dir: "data".into(),
-                reserve_mib: 64,
-                read_connections: 4,
-            },
+            storage: Storage { data_dir: "data".into(), reserve_mib: 64, read_connections: 4 },
             failover: Failover {
                 heartbeat_interval_ms: 100,
                 failure_timeout_ms: 1_000,
@@ -129,11 +125,7 @@ impl Default for File {
                 password_iterations: 2,
                 password_concurrency: 2,
             },
-            limits: Limits {
-                queued_updates: 4_096,
-                subscribers: 10_000,
-                subscriber_buffer: 1_024,
-            },
+            limits: Limits { queued_updates: 4_096, subscribers: 10_000, subscriber_buffer: 1_024 },
             log: Log { max_entries: 1_000_000 },
             retention: Retention { deleted_messages_days: 30, requests_days: 7 },
         }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::{
     chat::{Change, Outcome, Refusal},
     cluster::{
-        Boot, Core, Effect, Event, Operation, Policy, ReadId, Seq, ServerId, Settings, Status,
-        Time, WaiterId,
+        Boot, Core, Effect, Event, OpId, Operation, Policy, ReadId, Seq, ServerId, Settings,
+        Status, Time, WaiterId,
     },
     store::Completion,
 };
@@ -72,8 +72,8 @@ pub enum Input {
 }
 
 /// What the shell is to do, in this order.
-#[expect(clippy::large_enum_variant, reason = "a handful live at once, and not for long")]
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one step; a box would cost more")]
 pub enum Action {
     /// An effect of the core's that the desk has no part in.
     Effect(Effect),
@@ -99,6 +99,8 @@ pub struct Desk {
     queue: VecDeque<Operation>,
     /// Updates that have become entries.
     taken: BTreeMap<Seq, WaiterId>,
+    /// What the store applies in the open transaction; what comes of anything older was rolled back.
+    applying: BTreeSet<OpId>,
     outcomes: BTreeMap<Seq, Result<Outcome, Refusal>>,
     changes: VecDeque<Change>,
     reads: BTreeSet<ReadId>,
@@ -123,6 +125,7 @@ impl Desk {
             servers,
             queue: VecDeque::new(),
             taken: BTreeMap::new(),
+            applying: BTreeSet::new(),
             outcomes: BTreeMap::new(),
             changes: VecDeque::new(),
             reads: BTreeSet::new(),
@@ -221,8 +224,10 @@ impl Desk {
     fn completed(&mut self, completion: Completion, now: Time, actions: &mut Vec<Action>) {
         let event = match completion {
             Completion::Applied { op, applied } => {
-                self.outcomes.extend(applied.results);
-                self.changes.extend(applied.changes);
+                if self.applying.remove(&op) {
+                    self.outcomes.extend(applied.results);
+                    self.changes.extend(applied.changes);
+                }
                 Event::Applied { op, digest: applied.digest }
             }
             Completion::Committed { op } => Event::Committed { op },
@@ -256,7 +261,16 @@ impl Desk {
                     actions.push(Action::Serve(until));
                 }
                 Effect::Abandon => self.abandon(actions),
-                other => actions.push(Action::Effect(other)),
+                effect => {
+                    match &effect {
+                        Effect::Apply { op, .. } => {
+                            self.applying.insert(*op);
+                        }
+                        Effect::Rollback => self.forget_applied(),
+                        _ => {}
+                    }
+                    actions.push(Action::Effect(effect));
+                }
             }
         }
     }
@@ -274,6 +288,12 @@ impl Desk {
         }
     }
 
+    fn forget_applied(&mut self) {
+        self.applying.clear();
+        self.outcomes.clear();
+        self.changes.clear();
+    }
+
     /// An entry that was sent may live on with another leader; what is only queued was never seen.
     fn abandon(&mut self, actions: &mut Vec<Action>) {
         for waiter in std::mem::take(&mut self.taken).into_values() {
@@ -287,8 +307,7 @@ impl Desk {
         for operation in self.queue.drain(..) {
             actions.push(Action::Refuse(operation.waiter, refused.clone()));
         }
-        self.outcomes.clear();
-        self.changes.clear();
+        self.forget_applied();
         self.reads.clear();
         actions.push(Action::RefuseReads(refused));
         actions.push(Action::EndSubscriptions);

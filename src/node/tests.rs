@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::desk::{Action, Desk, Executed, Input, Refused};
 use crate::{
-    chat::{Outcome, Refusal},
+    chat::{AccountId, Change, ChangeKind, Outcome, Refusal, SessionId},
     cluster::{
         Boot, Effect, Entry, Epoch, Event, Hash, LocalState, Payload, Policy, ServerId, Settings,
         Time, Timing,
@@ -96,8 +96,16 @@ impl Alone {
                 let is_update = |entry: &&Entry| matches!(entry.payload, Payload::Update(_));
                 let updates = entries.iter().filter(is_update);
                 let results = updates.map(|entry| (entry.seq, Ok(Outcome::LoggedOut))).collect();
-                let applied = Applied { digest, results, changes: Vec::new() };
-                Completion::Applied { op, applied }
+                let audience = vec![AccountId([1; 16])];
+                let kind = ChangeKind::SessionChanged { session: SessionId([1; 16]), ended: false };
+                let updates = entries.iter().filter(is_update);
+                let change = |entry: &Entry| Change {
+                    log_seq: entry.seq,
+                    audience: audience.clone(),
+                    kind: kind.clone(),
+                };
+                let changes = updates.map(change).collect();
+                Completion::Applied { op, applied: Applied { digest, results, changes } }
             }
             Effect::Commit { op } => Completion::Committed { op },
             Effect::Store { op, .. } => Completion::Stored { op, digest },
@@ -191,6 +199,31 @@ fn after_an_own_pause_what_was_taken_is_unknown_and_what_was_queued_was_never_ta
     assert_eq!(refused[0], (1, Refused::OutcomeUnknown));
     assert!(matches!(refused[1], (2, Refused::NotLeader(None))), "{refused:?}");
     assert!(alone.told.iter().any(|action| matches!(action, Action::EndSubscriptions)));
+}
+
+#[test]
+fn what_was_rolled_back_is_never_told_even_if_the_store_applied_it_late() {
+    let mut alone = Alone::started();
+    alone.execute(1);
+    alone.batch();
+    alone.now += Duration::from_secs(60);
+    alone.input(Input::Event(Event::Tick));
+    alone.store_everything();
+    while !alone.desk.core().serving() {
+        assert!(alone.now < Duration::from_secs(120), "it leads itself again within seconds");
+        alone.now += Duration::from_millis(50);
+        alone.input(Input::Event(Event::Tick));
+        alone.store_everything();
+    }
+    alone.execute(2);
+    alone.batch();
+    alone.store_everything();
+    let published = alone.told.iter().filter_map(|action| match action {
+        Action::Publish(changes) => Some(changes.len()),
+        _ => None,
+    });
+    assert_eq!(published.sum::<usize>(), 1, "only the second update's change");
+    assert_eq!(alone.answered(), [2]);
 }
 
 #[test]

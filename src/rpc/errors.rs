@@ -52,8 +52,8 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
 pub(super) fn refused(refused: Refused, context: &Context) -> Status {
     let words = refused.to_string();
     match refused {
-        Refused::NotLeader(Some(leader)) => not_leader(leader, context),
-        Refused::NotLeader(None) | Refused::NoLeader => unavailable(
+        Refused::NotLeader(leader) => not_leader(leader, context),
+        Refused::NoLeader => unavailable(
             "no server leads yet; try again in a moment".into(),
             "NO_LEADER",
             HashMap::new(),
@@ -123,7 +123,11 @@ pub(super) fn unanswered() -> Status {
     Status::deadline_exceeded("the question was not answered in time")
 }
 
-fn not_leader(leader: ServerId, context: &Context) -> Status {
+fn not_leader(leader: Option<ServerId>, context: &Context) -> Status {
+    let Some(leader) = leader else {
+        let words = "this server leads no more; ask another one";
+        return unavailable(words.into(), "NOT_LEADER", HashMap::new());
+    };
     let mut metadata = HashMap::from([("leader_id".to_owned(), leader.to_string())]);
     if let Some(address) = context.addresses.get(&leader) {
         metadata.insert("leader_address".to_owned(), address.clone());

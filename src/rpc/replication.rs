@@ -83,10 +83,10 @@ impl Replication {
         encode: fn(&Message, &str) -> Option<T>,
     ) -> Result<Response<T>, Status> {
         let (_waiting, mut answers) = self.ask(message, rpc).await;
-        let answered = timeout(SHORT, answers.recv());
-        // A server that ends answers nothing more, and shall not wait for itself.
-        match self.stop.run_until_cancelled(answered).await {
-            Some(Ok(Some(Answer::Message(answer)))) => {
+        // Once the node has ended, nobody answers; the asking server must not be kept waiting.
+        let answer = timeout(SHORT, self.stop.run_until_cancelled(answers.recv()));
+        match answer.await {
+            Ok(Some(Some(Answer::Message(answer)))) => {
                 let answer = encode(&answer, &self.cluster).ok_or_else(errors::unanswered)?;
                 Ok(Response::new(answer))
             }

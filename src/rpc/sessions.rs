@@ -42,7 +42,9 @@ impl SessionService for Sessions {
     ) -> Result<Response<proto::LoginResponse>, Status> {
         let request = request.into_inner();
         let username = parse("username", Username::parse(&request.username))?;
-        let password = parse("password", Password::parse(request.password))?;
+        // What no account can have is wrong, and a login is told no more than that.
+        let password = Password::parse(request.password)
+            .map_err(|_| errors::refusal(Refusal::BadCredentials))?;
         let device_name = parse("device_name", DeviceName::parse(request.device_name))?;
         let id = context::request_id_of(&request.request_id)?;
         let proof = self.prove(&username, password).await?;

@@ -142,7 +142,9 @@ fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreEr
         .map_err(|error| StoreError::damaged(path, error))
 }
 
-fn unknown_migration(connection: &mut SqliteConnection) -> diesel::migration::Result<Option<String>> {
+fn unknown_migration(
+    connection: &mut SqliteConnection,
+) -> diesel::migration::Result<Option<String>> {
     use diesel::{migration::MigrationSource, sqlite::Sqlite};
     let known: Vec<String> = MigrationSource::<Sqlite>::migrations(&MIGRATIONS)?
         .iter()

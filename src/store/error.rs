@@ -21,7 +21,9 @@ pub enum StoreError {
         found: String,
     },
     /// A file is not what it should be.
-    #[error("{path} is damaged: {reason}; restore the folder, or start with --reset to copy from the others")]
+    #[error(
+        "{path} is damaged: {reason}; restore the folder, or start with --reset to copy from the others"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -29,7 +31,9 @@ pub enum StoreError {
         reason: String,
     },
     /// A file is gone that the rest of the folder needs.
-    #[error("{path} is missing though this folder held data; restore it, or start with --reset to copy from the others")]
+    #[error(
+        "{path} is missing though this folder held data; restore it, or start with --reset to copy from the others"
+    )]
     Missing {
         /// The file.
         path: PathBuf,
@@ -66,7 +70,9 @@ impl StoreError {
         move |source| StoreError::Io { doing, source }
     }
 
-    pub(super) fn database(doing: &'static str) -> impl FnOnce(diesel::result::Error) -> StoreError {
+    pub(super) fn database(
+        doing: &'static str,
+    ) -> impl FnOnce(diesel::result::Error) -> StoreError {
         move |error| StoreError::Database { doing, reason: error.to_string() }
     }
 

@@ -48,9 +48,8 @@ const NAMED: &str = "WITH named AS (
 /// The contents of the database in a data folder that no server has open (or in a copy of one).
 pub fn contents(data_dir: &Path) -> Result<String, StoreError> {
     let folder = super::folder::Folder::hold(data_dir)?;
-    let generation = folder
-        .current()?
-        .ok_or_else(|| StoreError::Missing { path: data_dir.join("CURRENT") })?;
+    let generation =
+        folder.current()?.ok_or_else(|| StoreError::Missing { path: data_dir.join("CURRENT") })?;
     contents_of(&folder.database(generation))
 }
 

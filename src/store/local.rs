@@ -90,8 +90,9 @@ impl LocalStore {
         }
         let mut connection = establish(path)?;
         let damaged = |error| StoreError::damaged(path, error);
-        let version = number(&mut connection, "SELECT user_version AS value FROM pragma_user_version")
-            .map_err(damaged)?;
+        let version =
+            number(&mut connection, "SELECT user_version AS value FROM pragma_user_version")
+                .map_err(damaged)?;
         if version > VERSION {
             let found = format!("version {version} of the local store");
             return Err(StoreError::NewerVersion { path: path.into(), found });

@@ -160,9 +160,7 @@ pub(super) fn entries(
 }
 
 /// What the protocol keeps of the log in memory; `None` while it is empty.
-pub(super) fn summary(
-    connection: &mut SqliteConnection,
-) -> Result<Option<LogSummary>, StoreError> {
+pub(super) fn summary(connection: &mut SqliteConnection) -> Result<Option<LogSummary>, StoreError> {
     let Some(head) = head(connection)? else { return Ok(None) };
     Ok(Some(LogSummary {
         lineage: head.lineage,

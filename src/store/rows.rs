@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, Queryable, RunQueryDsl as _,
-    Selectable, SelectableHelper as _, SqliteConnection, sqlite::Sqlite,
+    Selectable, SelectableHelper as _, SqliteConnection,
+    dsl::sql,
+    sql_types::{BigInt, Bool},
+    sqlite::Sqlite,
 };
 
 use super::{
@@ -185,14 +188,15 @@ pub(super) fn account_by_id(
         .map_err(StoreError::database("find an account by its id"))
 }
 
-/// The living account of this name.
+/// The living account of this name. (The constant stands in the statement, here and below, because
+/// SQLite uses a partial index only where it can see that the index holds every row that is asked for.)
 pub(super) fn account_by_username(
     connection: &mut SqliteConnection,
     username: &str,
 ) -> Result<Option<AccountRow>, StoreError> {
     accounts::table
         .filter(accounts::username.eq(username))
-        .filter(accounts::deleted.eq(false))
+        .filter(accounts::deleted.eq(sql::<Bool>("0")))
         .select(AccountRow::as_select())
         .first(connection)
         .optional()
@@ -229,7 +233,7 @@ pub(super) fn direct_conversation(
     other: i64,
 ) -> Result<Option<ConversationRow>, StoreError> {
     conversations::table
-        .filter(conversations::kind.eq(diesel::dsl::sql::<diesel::sql_types::BigInt>("1")))
+        .filter(conversations::kind.eq(sql::<BigInt>("1")))
         .filter(conversations::low_account.eq(one.min(other)))
         .filter(conversations::high_account.eq(one.max(other)))
         .select(ConversationRow::as_select())
@@ -243,8 +247,8 @@ pub(super) fn room(
     name: &RoomName,
 ) -> Result<Option<ConversationRow>, StoreError> {
     conversations::table
-        .filter(conversations::kind.eq(diesel::dsl::sql::<diesel::sql_types::BigInt>("2")))
-        .filter(conversations::deleted.eq(diesel::dsl::sql::<diesel::sql_types::Bool>("0")))
+        .filter(conversations::kind.eq(sql::<BigInt>("2")))
+        .filter(conversations::deleted.eq(sql::<Bool>("0")))
         .filter(conversations::name.eq(name.as_str()))
         .select(ConversationRow::as_select())
         .first(connection)

@@ -128,7 +128,9 @@ impl WriterHandle {
     /// When the inbox is full: the protocol's bound on what is in flight is broken.
     pub fn send(&self, command: WriterCommand) {
         if let Err(TrySendError::Full(_)) = self.inbox.try_send(command) {
-            panic!("more than {INBOX} commands wait for the writer; the protocol never has so many");
+            panic!(
+                "more than {INBOX} commands wait for the writer; the protocol never has so many"
+            );
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Applied {
 /// The one who writes. After an error it must not be used again: whether a failed commit is on the
 /// disk is unknown.
 pub struct Writer {
-    connection: SqliteConnection,
+    pub(super) connection: SqliteConnection,
     shared: Arc<Shared>,
     /// Where the log stands, the open transaction included.
     head: Option<Head>,

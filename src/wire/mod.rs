@@ -20,7 +20,6 @@ mod generated {
     }
 }
 
-
 pub use generated::{chat, cluster, log};
 
 /// The encoded descriptors of every proto, for reflection.

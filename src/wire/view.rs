@@ -93,6 +93,9 @@ mod tests {
     #[test]
     fn times_before_1970_are_well_formed_too() {
         assert_eq!(timestamp(Timestamp(-1)), WireTimestamp { seconds: -1, nanos: 999_999_000 });
-        assert_eq!(timestamp(Timestamp(1_500_000)), WireTimestamp { seconds: 1, nanos: 500_000_000 });
+        assert_eq!(
+            timestamp(Timestamp(1_500_000)),
+            WireTimestamp { seconds: 1, nanos: 500_000_000 }
+        );
     }
 }

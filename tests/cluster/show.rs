@@ -29,7 +29,12 @@ impl World {
 
 fn show_updates(updates: &Updates) -> String {
     let known = updates.known_committed.map_or(0, |known| known.seq);
-    format!("{} after {} {} known {known}", updates.epoch, updates.prev_seq, show_entries(&updates.entries))
+    format!(
+        "{} after {} {} known {known}",
+        updates.epoch,
+        updates.prev_seq,
+        show_entries(&updates.entries)
+    )
 }
 
 fn show_entries(entries: &[Entry]) -> String {

@@ -7,7 +7,7 @@ use std::{
 
 use chinwag::cluster::{Event, Mode, Mutant, Policy, ServerId, Timing};
 
-use crate::world::World;
+use crate::world::{Flight, World};
 
 /// What kind of walks.
 pub(crate) struct Profile {
@@ -67,6 +67,9 @@ impl Walks {
         let mut world = start.clone();
         world.trace = trace.then(Vec::new);
         let mut walk = Walk::new(&mut world, chance);
+        if let Some(mutant) = self.mutant {
+            walk.focus(mutant);
+        }
         let result = catch_unwind(AssertUnwindSafe(|| walk.go(self.mutant.is_none())));
         if let Err(panic) = result {
             let text = panic.downcast_ref::<String>().cloned();
@@ -87,7 +90,12 @@ fn begin(servers: u32, profile: &Profile) -> World {
     }
     for _ in 0..100 {
         world.run_for(Duration::from_millis(100));
-        let full = |id: &ServerId| matches!(world.core(*id).map(|core| core.mode()), Some(Mode::Follower(_) | Mode::Leader(_)));
+        let full = |id: &ServerId| {
+            matches!(
+                world.core(*id).map(|core| core.mode()),
+                Some(Mode::Follower(_) | Mode::Leader(_))
+            )
+        };
         if world.ids().iter().all(full) {
             break;
         }
@@ -132,6 +140,10 @@ struct Walk<'a> {
     /// How many percent of the choices let everything happen in order.
     fair: usize,
     wiped: bool,
+    /// How many percent of the messages take a long way.
+    holds: usize,
+    /// Messages that take a long way.
+    held: Vec<Flight>,
 }
 
 impl<'a> Walk<'a> {
@@ -143,7 +155,22 @@ impl<'a> Walk<'a> {
         let forces = chance.percent(3);
         let faults = 3 + chance.below(12);
         let fair = chance.below(25);
-        Walk { world, chance, cuts, pauses, wipes, disks, forces, faults, fair, wiped: false }
+        let holds = [2, 2, 20][chance.below(3)];
+        let (wiped, held) = (false, Vec::new());
+        Walk { world, chance, cuts, pauses, wipes, disks, forces, faults, fair, wiped, holds, held }
+    }
+
+    /// Faults that would excuse a mutant are left out; those that it needs are in.
+    fn focus(&mut self, mutant: Mutant) {
+        self.forces = false;
+        self.disks = false;
+        match mutant {
+            Mutant::ForgetsPromise => self.wipes = true,
+            Mutant::TakesOthersUpdates | Mutant::ExcludesOnSilence | Mutant::JoinCountsEarly => {
+                (self.cuts, self.pauses, self.wipes) = (true, false, false);
+            }
+            _ => {}
+        }
     }
 
     fn go(&mut self, demand_liveness: bool) {
@@ -153,6 +180,9 @@ impl<'a> Walk<'a> {
                 return;
             }
             self.choose();
+            if self.cuts && self.chance.percent(10) {
+                self.cut_off_a_joiner();
+            }
         }
         if demand_liveness && self.chance.percent(25) && self.world.failed.is_none() {
             self.heal_and_demand();
@@ -200,7 +230,9 @@ impl<'a> Walk<'a> {
         // Mostly the oldest, so that conversations get somewhere.
         let at = if self.chance.percent(60) { 0 } else { self.chance.below(count) };
         if self.chance.percent(5) {
-            self.world.network.swap_remove(at);
+            self.world.network.remove(at);
+        } else if self.chance.percent(self.holds) {
+            self.held.push(self.world.network.remove(at));
         } else if self.chance.percent(5) {
             let again = self.world.network[at].clone();
             self.world.deliver(again);
@@ -256,8 +288,16 @@ impl<'a> Walk<'a> {
                 self.world.forced = true;
                 self.world.step(id, Event::ForceLead);
             }
+            8..=11 if !self.held.is_empty() => self.release(),
             _ => self.crash_at_a_bad_moment(),
         }
+    }
+
+    /// A message that was on the way for a long time arrives after all.
+    fn release(&mut self) {
+        let at = self.chance.below(self.held.len());
+        let flight = self.held.swap_remove(at);
+        self.world.deliver(flight);
     }
 
     fn crash(&mut self, id: ServerId) {
@@ -279,6 +319,27 @@ impl<'a> Walk<'a> {
         }
         let victim = if self.chance.percent(70) { id } else { self.some_server() };
         self.crash(victim);
+    }
+
+    /// A server that has stored its join, and may not know yet whether it is committed, is cut off; the
+    /// others go on without it and die.
+    fn cut_off_a_joiner(&mut self) {
+        let ids = self.world.ids();
+        let joins = |id: &ServerId| self.world.runs(*id) && self.world.is_joining(*id);
+        let Some(joiner) = ids.iter().copied().find(joins) else { return };
+        for other in &ids {
+            self.world.cut.extend([(joiner, *other), (*other, joiner)]);
+        }
+        self.world.run_for(Duration::from_millis(400));
+        self.ask();
+        self.world.run_for(Duration::from_millis(20));
+        for other in ids.into_iter().filter(|id| *id != joiner) {
+            if self.world.is_up(other) && self.chance.percent(80) {
+                self.world.crash(other);
+            }
+        }
+        self.world.cut.clear();
+        self.world.run_for(Duration::from_millis(300));
     }
 
     fn cut_or_heal(&mut self, id: ServerId) {
@@ -348,7 +409,8 @@ impl<'a> Walk<'a> {
             return;
         }
         if world.failed.is_none() && !agree(world) {
-            let state: Vec<String> = world.ids().into_iter().map(|id| describe(world, id)).collect();
+            let state: Vec<String> =
+                world.ids().into_iter().map(|id| describe(world, id)).collect();
             world.violate(format!("I10: no agreement after healing: {}", state.join("; ")));
             return;
         }

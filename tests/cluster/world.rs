@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use chinwag::cluster::{
     Body, Boot, Boundary, Core, Effect, Entry, Epoch, Event, Hash, Incarnation, LocalState,
-    LogSummary, Message, Mode, Mutant, Operation, Payload, Policy, Position, Seq, ServerId, Settings,
-    Time, Timing, View,
+    LogSummary, Message, Mode, Mutant, Operation, Payload, Policy, Position, Seq, ServerId,
+    Settings, Time, Timing, View,
 };
 
 /// A durable log.
@@ -71,6 +71,9 @@ pub(crate) struct Node {
     pub(crate) disk: Disk,
     pub(crate) core: Option<Core>,
     pub(crate) paused: bool,
+    /// Its disk does nothing for now.
+    pub(crate) stalled: bool,
+    pub(crate) trimmed: Seq,
     pub(crate) exit: Option<Option<String>>,
     store: VecDeque<StoreOp>,
     open: Vec<Entry>,
@@ -114,6 +117,7 @@ pub(crate) struct World {
     pub(crate) forced: bool,
     pub(crate) trace: Option<Vec<String>>,
     entries: BTreeMap<(Epoch, Seq), Hash>,
+    committed_views: BTreeSet<Hash>,
     served: BTreeMap<Epoch, Incarnation>,
     next_waiter: u64,
     next_random: u64,
@@ -142,6 +146,7 @@ impl World {
             forced: false,
             trace: None,
             entries: BTreeMap::new(),
+            committed_views: BTreeSet::new(),
             served: BTreeMap::new(),
             next_waiter: 1,
             next_random: seed,
@@ -258,6 +263,7 @@ impl World {
         node.reads.clear();
         node.in_sync_life = None;
         node.paused = false;
+        node.stalled = false;
     }
 
     /// The data folder is emptied; with `reset` the local store still knows where it belonged.
@@ -321,7 +327,7 @@ impl World {
             Effect::Install { op, nonce, aside } => {
                 self.node(id).store.push_back(StoreOp::Install(op, nonce, aside));
             }
-            Effect::Trim { .. } => {}
+            Effect::Trim { until } => self.node(id).trimmed = until,
             Effect::SendLog(wanted) => self.send_log(id, wanted.template, wanted.until),
             Effect::SendSnapshot { to, nonce, epoch } => self.send_snapshot(id, to, nonce, epoch),
             Effect::Taken(taken) => self.node(id).taken.extend(taken),
@@ -386,7 +392,8 @@ impl World {
     /// I3's first half: an acknowledged update is on the disk of every member of the view.
     fn acknowledge(&mut self, id: ServerId, until: Seq) {
         let node = self.node(id);
-        let (done, rest): (Vec<_>, Vec<_>) = node.taken.drain(..).partition(|(_, seq)| *seq <= until);
+        let (done, rest): (Vec<_>, Vec<_>) =
+            node.taken.drain(..).partition(|(_, seq)| *seq <= until);
         node.taken = rest;
         for (waiter, seq) in done {
             let log = self.nodes[&id].disk.log.as_ref().expect("a leader has a log");
@@ -406,7 +413,9 @@ impl World {
         self.served_reads.extend(served.keys());
         let Some(count) = served.into_values().max() else { return };
         if let Some(lost) = self.missing_at(id, count) {
-            self.violate(format!("I9: a read at {id} misses update {lost}, acknowledged before it"));
+            self.violate(format!(
+                "I9: a read at {id} misses update {lost}, acknowledged before it"
+            ));
         }
     }
 
@@ -416,7 +425,8 @@ impl World {
             return None;
         }
         let log = self.nodes[&id].disk.log.as_ref()?;
-        let missing = self.acknowledged[..count].iter().find(|one| !log.holds(one.seq, one.hash))?;
+        let missing =
+            self.acknowledged[..count].iter().find(|one| !log.holds(one.seq, one.hash))?;
         // What no disk holds any more went with the disks, not by a rule.
         let kept = |node: &Node| {
             let logs = node.disk.log.iter().chain(&node.disk.aside);
@@ -432,7 +442,9 @@ impl World {
         if matches!(mode, Mode::Follower(_) | Mode::Leader(_)) {
             let life = core.incarnation();
             let serving = core.serving();
-            self.node(id).in_sync_life = Some(life);
+            if self.is_in_committed_view(id) {
+                self.node(id).in_sync_life = Some(life);
+            }
             let Mode::Leader(epoch) = mode else { return };
             if !serving {
                 return;
@@ -451,8 +463,30 @@ impl World {
         }
     }
 
+    /// Whether the newest view of its log was committed and holds this server.
+    fn is_in_committed_view(&self, id: ServerId) -> bool {
+        self.newest_view(id).is_some_and(|(hash, view)| {
+            view.members.contains(&id) && self.committed_views.contains(&hash)
+        })
+    }
+
+    /// Whether it is in the newest view of its log, which is not committed yet.
+    pub(crate) fn is_joining(&self, id: ServerId) -> bool {
+        self.newest_view(id).is_some_and(|(hash, view)| {
+            view.members.contains(&id) && !self.committed_views.contains(&hash)
+        })
+    }
+
+    fn newest_view(&self, id: ServerId) -> Option<(Hash, &View)> {
+        let log = self.nodes[&id].disk.log.as_ref()?;
+        log.entries.iter().rev().find_map(|entry| match &entry.payload {
+            Payload::View(view) => Some((entry.hash, view)),
+            _ => None,
+        })
+    }
+
     pub(crate) fn has_store_work(&self, id: ServerId) -> bool {
-        self.runs(id) && !self.nodes[&id].store.is_empty()
+        self.runs(id) && !self.nodes[&id].stalled && !self.nodes[&id].store.is_empty()
     }
 
     pub(crate) fn run_store(&mut self, id: ServerId) {
@@ -475,8 +509,7 @@ impl World {
             }
             StoreOp::Store(op, entries, lineage) => {
                 let node = self.node(id);
-                let log =
-                    node.disk.log.get_or_insert_with(|| Log { lineage, entries: Vec::new() });
+                let log = node.disk.log.get_or_insert_with(|| Log { lineage, entries: Vec::new() });
                 let end = log.entries.last().map_or((0, lineage), |last| (last.seq, last.hash));
                 let fits = entries[0].seq == end.0 + 1 && entries[0].follows(end.1);
                 log.entries.extend(entries.iter().cloned());
@@ -523,7 +556,9 @@ impl World {
                 return;
             }
         }
-        if entries.iter().any(|entry| view(entry).is_some()) {
+        let views: Vec<Hash> =
+            entries.iter().filter(|entry| view(entry).is_some()).map(|entry| entry.hash).collect();
+        if !views.is_empty() {
             self.split |= self.nodes.iter().any(|(member, node)| {
                 let life = node.core.as_ref().map(Core::incarnation);
                 *member != id
@@ -532,8 +567,14 @@ impl World {
                     && life == node.in_sync_life
             });
         }
+        self.committed_views.extend(views);
         for member in newest.members {
-            if self.nodes[&member].disk.log.as_ref().is_some_and(|log| log.holds(last.seq, last.hash)) {
+            if self.nodes[&member]
+                .disk
+                .log
+                .as_ref()
+                .is_some_and(|log| log.holds(last.seq, last.hash))
+            {
                 self.node(member).wiped = false;
             }
         }
@@ -568,7 +609,8 @@ impl World {
     /// Ticks every server whose deadline has come.
     pub(crate) fn tick(&mut self) {
         for id in self.ids() {
-            let due = self.core(id).and_then(Core::next_deadline).is_some_and(|at| at.0 <= self.now);
+            let due =
+                self.core(id).and_then(Core::next_deadline).is_some_and(|at| at.0 <= self.now);
             if due {
                 self.step(id, Event::Tick);
             }
@@ -620,16 +662,24 @@ impl World {
     }
 
     pub(crate) fn submit(&mut self, id: ServerId) -> Option<u64> {
+        self.submit_many(id, 1)
+    }
+
+    /// Returns the last one's name, or nothing when no updates are taken.
+    pub(crate) fn submit_many(&mut self, id: ServerId, count: u64) -> Option<u64> {
         let takes = self.runs(id) && self.core(id).is_some_and(Core::takes_updates);
         if !takes {
             return None;
         }
-        let waiter = self.next_waiter;
-        self.next_waiter += 1;
-        let payload = Bytes::copy_from_slice(&waiter.to_be_bytes());
-        self.note(|| format!("{id} is asked to store update {waiter}"));
-        self.step(id, Event::Submit(vec![Operation { waiter, payload }]));
-        Some(waiter)
+        let first = self.next_waiter;
+        self.next_waiter += count;
+        let operations = (first..first + count).map(|waiter| {
+            let payload = Bytes::copy_from_slice(&waiter.to_be_bytes());
+            Operation { waiter, payload }
+        });
+        self.note(|| format!("{id} is asked to store update {first}"));
+        self.step(id, Event::Submit(operations.collect()));
+        Some(first + count - 1)
     }
 
     pub(crate) fn read(&mut self, id: ServerId) -> Option<u64> {
@@ -657,6 +707,8 @@ impl Node {
             disk,
             core: None,
             paused: false,
+            stalled: false,
+            trimmed: 0,
             exit: None,
             store: VecDeque::new(),
             open: Vec::new(),

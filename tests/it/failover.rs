@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chinwag::wire::chat::Role;
+use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::harness::{Cluster, Receiver, User, all, bodies, contents_are_equal, until, within};
@@ -181,6 +182,32 @@ async fn a_wiped_disk_is_filled_from_the_others() {
 }
 
 #[tokio::test]
+async fn a_server_is_forced_to_lead_by_a_typed_word_only_and_says_so_for_ever() {
+    let mut cluster = Cluster::start().await;
+    let alice = User::create(&cluster, "alice").await;
+    alice.send("@alice", "with three").await;
+    for id in all() {
+        cluster.kill(id);
+    }
+    let force = ["--force-lead"];
+    let refused = cluster.spawn_with(2, &cluster.config(), &force, "refused.log".into(), "y\n");
+    let exit = { refused }.ended(Duration::from_secs(5)).await;
+    assert_eq!(exit.status.code(), Some(2), "{}", exit.log);
+    cluster.start_server_told(2, &force, "test\n").await;
+    assert_eq!(cluster.leader().await, 2);
+    alice.send("@alice", "forced").await;
+    cluster.start_server(1).await;
+    cluster.start_server(3).await;
+    cluster.in_sync(all()).await;
+    for id in all() {
+        let status = cluster.status(id).await.expect("it answers");
+        assert_eq!(status.forced_epochs.len(), 1, "server {id}: {status:?}");
+    }
+    assert_eq!(bodies(&alice.history("@alice").await), ["with three", "forced"]);
+    contents_are_equal(&mut cluster).await;
+}
+
+#[tokio::test]
 async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     let mut cluster = Cluster::start().await;
     let alice = User::create(&cluster, "alice").await;
@@ -190,7 +217,7 @@ async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     alice.send("@bob", "before").await;
 
     let leader = cluster.leader().await;
-    cluster.process(leader).signal(rustix::process::Signal::TERM);
+    cluster.process(leader).signal(Signal::TERM);
     let asked = Instant::now();
     alice.send("@bob", "after").await;
     let pause = asked.elapsed();
@@ -204,12 +231,20 @@ async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
 async fn a_second_signal_ends_a_server_at_once() {
     let mut cluster = Cluster::start().await;
     let leader = cluster.leader().await;
-    for _ in 0..2 {
-        if cluster.process(leader).is_running() {
-            cluster.process(leader).signal(rustix::process::Signal::TERM);
-        }
+    // A stream that its device does not read keeps a server draining for a moment.
+    let bob = User::create(&cluster, "bob").await;
+    let _events = bob.subscribe("").await;
+    cluster.process(leader).signal(Signal::TERM);
+    let door = cluster.door(leader);
+    until("the end of the lead", Duration::from_secs(5), || async {
+        let status = door.status().await;
+        status.is_none_or(|status| status.role() != Role::Leader).then_some(())
+    })
+    .await;
+    if cluster.process(leader).is_running() {
+        cluster.process(leader).signal(Signal::TERM);
     }
-    cluster.process(leader).ended(Duration::from_secs(2)).await;
+    cluster.process(leader).ended(Duration::from_millis(500)).await;
 }
 
 #[tokio::test]

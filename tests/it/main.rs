@@ -8,6 +8,8 @@
 mod harness;
 
 mod bad_input;
+mod chaos;
+mod chat;
 mod cli;
 mod events;
 mod failover;
@@ -16,3 +18,4 @@ mod idempotency;
 mod kill_twenty;
 mod lessons;
 mod python;
+mod surface;

@@ -30,8 +30,11 @@ fn forget_outcomes(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> 
         .select((requests::position, requests::time))
         .load(context.connection)
         .map_err(StoreError::database("find old outcomes"))?;
-    let old: Vec<i64> =
-        oldest.iter().take_while(|(_, time)| *time < before).map(|(position, _)| *position).collect();
+    let old: Vec<i64> = oldest
+        .iter()
+        .take_while(|(_, time)| *time < before)
+        .map(|(position, _)| *position)
+        .collect();
     let Some(last) = old.last() else { return Ok(0) };
     delete(requests::table.filter(requests::position.le(last)))
         .execute(context.connection)

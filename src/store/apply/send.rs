@@ -75,8 +75,7 @@ fn destination(
         ConversationName::Direct(AccountName::Named(username)) => {
             let other = rows::account_by_username(context.connection, username.as_str())?
                 .ok_or(Refusal::NoSuchAccount)?;
-            let conversation =
-                rows::direct_conversation(context.connection, sender.id, other.id)?;
+            let conversation = rows::direct_conversation(context.connection, sender.id, other.id)?;
             let place = Place::Direct([sender.side()?, other.side()?]);
             Ok(Destination { conversation, other: Some(other), place })
         }

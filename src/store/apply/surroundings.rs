@@ -56,11 +56,8 @@ pub(super) fn targets(
     }
     let keys: Vec<i64> = found.keys().copied().collect();
     let hidden = rows::hidden_among(context.connection, actor.id, &keys)?;
-    let target = |(key, (message, member))| Target {
-        message,
-        member,
-        is_hidden: hidden.contains(&key),
-    };
+    let target =
+        |(key, (message, member))| Target { message, member, is_hidden: hidden.contains(&key) };
     Ok(found.into_iter().map(target).collect())
 }
 

@@ -1,8 +1,8 @@
 //! Accounts by name, by id, by glob.
 
 use diesel::{
-    ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, SelectableHelper as _, sql_types::Bool,
-    sqlite::Sqlite,
+    ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, SelectableHelper as _,
+    sql_types::Bool, sqlite::Sqlite,
 };
 
 use super::{

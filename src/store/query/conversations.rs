@@ -51,9 +51,8 @@ impl Reader {
             .select((MemberRow::as_select(), ConversationRow::as_select()))
             .load(connection)
             .map_err(StoreError::database("list conversations"))?;
-        let page = page::cut(found, size, |(_, last)| {
-            page::number_token(&[last.last_position, last.id])
-        });
+        let page =
+            page::cut(found, size, |(_, last)| page::number_token(&[last.last_position, last.id]));
         let mut items = Vec::with_capacity(page.items.len());
         for (member, conversation) in page.items {
             items.push(view(connection, &viewer, &member, conversation)?);

@@ -21,6 +21,9 @@ impl Reader {
             .first(&mut self.connection)
             .optional()
             .map_err(StoreError::database("find the epoch of an entry"))?;
-        Ok(epoch.map(|(number, server)| Epoch { number: number as u64, server: ServerId(server as u32) }))
+        Ok(epoch.map(|(number, server)| Epoch {
+            number: number as u64,
+            server: ServerId(server as u32),
+        }))
     }
 }

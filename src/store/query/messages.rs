@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use diesel::{
     ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, SelectableHelper as _,
-    SqliteConnection,
-    connection::DefaultLoadingMode,
+    SqliteConnection, connection::DefaultLoadingMode,
 };
 
 use super::{Answer, page};

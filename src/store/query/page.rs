@@ -50,7 +50,7 @@ pub(super) fn read_token(token: &str) -> Result<Option<Vec<u8>>, Refusal> {
         return Ok(None);
     }
     let digits = token.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(bad_token());
     }
     let bytes = digits.chunks(2).map(|pair| {

@@ -62,7 +62,8 @@ impl Reader {
         let connection = &mut self.connection;
         let done = Replay { happenings: Vec::new(), told_until: until };
         let Some(viewer) = rows::account_by_id(connection, viewer)? else { return Ok(done) };
-        let mut items = Items { after: after as i64, until: until as i64, limit, found: Vec::new() };
+        let mut items =
+            Items { after: after as i64, until: until as i64, limit, found: Vec::new() };
         for (member, conversation) in touched(connection, viewer.id, items.after)? {
             items.collect(connection, &member, &conversation)?;
         }
@@ -143,9 +144,9 @@ impl Items {
             .load(connection)
             .map_err(StoreError::database("find changed messages"))?;
         self.found.extend(
-            changed
-                .into_iter()
-                .map(|(position, message)| (position, Item::Changed { conversation: key, message })),
+            changed.into_iter().map(|(position, message)| {
+                (position, Item::Changed { conversation: key, message })
+            }),
         );
         Ok(())
     }
@@ -240,7 +241,10 @@ impl Teller<'_> {
         Ok(Box::new(message))
     }
 
-    fn conversation(&mut self, key: i64) -> Result<(ConversationName, ConversationRow), StoreError> {
+    fn conversation(
+        &mut self,
+        key: i64,
+    ) -> Result<(ConversationName, ConversationRow), StoreError> {
         if let Some(known) = self.names.get(&key) {
             return Ok(known.clone());
         }

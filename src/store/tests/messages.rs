@@ -210,9 +210,8 @@ fn history_is_paged_in_every_direction() {
     assert_eq!(page(Around::Seq(5), 1), (vec![5], true));
     assert_eq!(page(Around::Seq(i64::MIN), 100).0.len(), 10);
     assert_eq!(page(Around::Latest, 200), ((1..=10).collect(), false));
-    let negative = bench.read(|reader| {
-        reader.messages(alice.account, &name("@bob"), Around::Latest, -1)
-    });
+    let negative =
+        bench.read(|reader| reader.messages(alice.account, &name("@bob"), Around::Latest, -1));
     assert!(matches!(negative, Err(Refusal::BadField { field: "page_size", .. })));
 }
 
@@ -263,7 +262,9 @@ fn a_replay_tells_what_was_told_live_in_any_cut() {
             Happening::MessageCreated(message) => format!("+{}", message.id),
             Happening::MessageChanged(message) => format!("~{}", message.id),
             Happening::MessageDeleted(message) => format!("-{}", message.id),
-            Happening::ReadMoved { conversation, read_seq, .. } => format!("{conversation}:{read_seq}"),
+            Happening::ReadMoved { conversation, read_seq, .. } => {
+                format!("{conversation}:{read_seq}")
+            }
         };
         happenings.iter().map(|(seq, happening)| (*seq, kind(happening))).collect::<Vec<_>>()
     };

@@ -3,6 +3,7 @@
 mod folders;
 mod idempotency;
 mod messages;
+mod plans;
 mod replicas;
 mod schema;
 mod sessions;
@@ -76,7 +77,8 @@ impl Scribe {
     /// A caller's update under a new request id.
     fn call(&mut self, session: Option<SessionId>, command: Command) -> Update {
         let fingerprint = command.fingerprint().unwrap_or(Fingerprint([0; 32]));
-        let request = command.call().map(|_| RequestKey { id: RequestId(self.draw_id()), fingerprint });
+        let request =
+            command.call().map(|_| RequestKey { id: RequestId(self.draw_id()), fingerprint });
         let time = Timestamp(1_700_000_000_000_000 + self.draw() as i64);
         Update { time, request, session, command }
     }
@@ -110,7 +112,11 @@ impl Scribe {
 }
 
 fn send_command(to: &str, body: &str, reply_to: Option<MessageId>) -> Command {
-    Command::SendMessage(SendMessage { conversation: name(to), body: Body::parse(body).unwrap(), reply_to })
+    Command::SendMessage(SendMessage {
+        conversation: name(to),
+        body: Body::parse(body).unwrap(),
+        reply_to,
+    })
 }
 
 fn name(text: &str) -> ConversationName {
@@ -157,7 +163,9 @@ impl Bench {
     fn user(&mut self, username: &str) -> User {
         let update = self.scribe.create(username);
         match self.run(&update) {
-            Ok(Outcome::AccountCreated { account, session }) => User { account: account.id, session },
+            Ok(Outcome::AccountCreated { account, session }) => {
+                User { account: account.id, session }
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query};
 use diesel::sql_types::{BigInt, Text};
+use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query};
 use diesel_migrations::MigrationHarness as _;
 
 use crate::store::connection::{MIGRATIONS, SCHEMA_VERSION};

@@ -160,34 +160,6 @@ async fn a_wrong_password_and_an_unknown_name_look_the_same() {
 }
 
 #[tokio::test]
-async fn too_many_wrong_passwords_are_slowed_down_for_that_account_only() {
-    let cluster = Cluster::start().await;
-    User::create(&cluster, "bob").await;
-    User::create(&cluster, "alice").await;
-    let leader = cluster.door(cluster.leader().await);
-    let mut limited = None;
-    for _ in 0..60 {
-        let request = LoginRequest {
-            request_id: request_id(),
-            username: "bob".into(),
-            password: "a wrong password".into(),
-            device_name: String::new(),
-        };
-        let status = leader.sessions().login(request).await.expect_err("wrong");
-        if status.code() == Code::ResourceExhausted {
-            limited = Some(status);
-            break;
-        }
-        assert_refused(&status, Code::Unauthenticated, "BAD_CREDENTIALS");
-    }
-    let status = limited.expect("guessing is slowed down");
-    assert_refused(&status, Code::ResourceExhausted, "RATE_LIMITED");
-    let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
-    assert!(retry.is_some_and(|delay| !delay.is_zero()), "{status:?}");
-    User::log_in(&cluster, "alice").await;
-}
-
-#[tokio::test]
 async fn a_follower_answers_with_the_leaders_address() {
     let cluster = Cluster::start().await;
     let alice = User::create(&cluster, "alice").await;

@@ -3,14 +3,20 @@
 use std::future::Future;
 
 use chinwag::wire::chat::{
-    AcknowledgeMessagesRequest, CreateRoomRequest, DeleteMessagesRequest, GetAccountRequest,
-    ListAccountsRequest, ListConversationsRequest, ListMessagesRequest, ListSessionsRequest,
-    LogoutRequest, MarkReadRequest, SendMessageRequest, SubscribeRequest,
+    AcknowledgeMessagesRequest, DeleteMessagesRequest, Event, GetAccountRequest,
+    ListAccountsRequest, ListConversationsRequest, ListMessagesRequest, LogoutRequest,
+    MarkReadRequest, SendMessageRequest, SubscribeRequest,
 };
 use tonic::{Code, Status};
 
 use super::assert_refused;
 use crate::harness::{Cluster, Door, User, bodies, request_id};
+
+/// The first thing that is said on a stream; a session is looked at before anything is.
+async fn subscribe(door: &Door) -> Result<Option<Event>, Status> {
+    let mut events = door.events().subscribe(SubscribeRequest::default()).await?.into_inner();
+    events.message().await
+}
 
 /// Every call that needs a session, on behalf of whoever holds the door.
 async fn every_call(door: &Door) -> Vec<(&'static str, Option<Status>)> {
@@ -26,20 +32,17 @@ async fn every_call(door: &Door) -> Vec<(&'static str, Option<Status>)> {
     };
     let (mut accounts, mut sessions) = (door.accounts(), door.sessions());
     let (mut conversations, mut messages) = (door.conversations(), door.messages());
-    let mut events = door.events();
     let list = ListMessagesRequest { conversation: conversation(), ..Default::default() };
     let mark = MarkReadRequest { request_id: request_id(), conversation: conversation(), seq: 1 };
-    let delete = DeleteMessagesRequest { request_id: request_id(), message_ids: Vec::new() };
-    let receive = AcknowledgeMessagesRequest { request_id: request_id(), message_ids: Vec::new() };
-    let room =
-        CreateRoomRequest { request_id: request_id(), room: "r".into(), ..Default::default() };
+    let delete =
+        DeleteMessagesRequest { request_id: request_id(), message_ids: vec!["0".repeat(32)] };
+    let receive =
+        AcknowledgeMessagesRequest { request_id: request_id(), message_ids: vec!["0".repeat(32)] };
     let logout = LogoutRequest { request_id: request_id() };
     vec![
         ("GetAccount", end(accounts.get_account(GetAccountRequest {})).await),
         ("ListAccounts", end(accounts.list_accounts(ListAccountsRequest::default())).await),
         ("Logout", end(sessions.logout(logout)).await),
-        ("ListSessions", end(sessions.list_sessions(ListSessionsRequest::default())).await),
-        ("CreateRoom", end(conversations.create_room(room)).await),
         (
             "ListConversations",
             end(conversations.list_conversations(ListConversationsRequest::default())).await,
@@ -49,7 +52,7 @@ async fn every_call(door: &Door) -> Vec<(&'static str, Option<Status>)> {
         ("ListMessages", end(messages.list_messages(list)).await),
         ("DeleteMessages", end(messages.delete_messages(delete)).await),
         ("AcknowledgeMessages", end(messages.acknowledge_messages(receive)).await),
-        ("Subscribe", end(events.subscribe(SubscribeRequest::default())).await),
+        ("Subscribe", end(subscribe(door)).await),
     ]
 }
 

@@ -74,7 +74,7 @@ async fn call(cluster: &Cluster, id: u32, token: &str, path: &str, body: Bytes) 
             let end = timeout(Duration::from_secs(10), stream.message()).await;
             match end.expect("garbage is answered, not swallowed") {
                 Err(status) => status,
-                Ok(None) => Status::ok("nothing was said"),
+                Ok(None) => Status::cancelled("the stream was ended without a word"),
                 Ok(Some(_)) => Status::ok("it was taken"),
             }
         }

@@ -147,22 +147,31 @@ impl Cluster {
 
     /// A process with a server's ID that the cluster does not keep.
     pub(crate) fn spawn(&self, id: u32, arguments: &[&str], log: String) -> Process {
-        self.spawn_with_config(id, &self.config(), arguments, log)
+        self.spawn_with(id, &self.config(), arguments, log, "")
     }
 
-    /// The same with another config file.
-    pub(crate) fn spawn_with_config(
+    /// Starts a server that the cluster keeps, with something on its standard input.
+    pub(crate) async fn start_server_told(&mut self, id: u32, arguments: &[&str], input: &str) {
+        let log = format!("server-{id}.log");
+        let process = self.spawn_with(id, &self.config(), arguments, log, input);
+        self.processes.insert(id, process);
+        self.answers(id, arguments).await;
+    }
+
+    /// The same with another config file, and something on its standard input.
+    pub(crate) fn spawn_with(
         &self,
         id: u32,
         config: &Path,
         arguments: &[&str],
         log: String,
+        input: &str,
     ) -> Process {
         let (id, config) = (id.to_string(), config.display().to_string());
         let mut all = vec!["--id", &id, "--config", &config];
         all.extend(arguments);
         let log = self.folder().join(log);
-        Process::start(&all, &self.options.environment, self.folder(), log)
+        Process::start(&all, &self.options.environment, self.folder(), log, input)
     }
 
     /// A server's process.

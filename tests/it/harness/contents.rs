@@ -45,6 +45,19 @@ pub(crate) fn query(path: &Path, sql: &str) {
     sql_query(sql).execute(&mut connection).unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
+/// How many rows there are of `rest`, such as `accounts WHERE deleted`, in a database that no server uses.
+pub(crate) fn count(path: &Path, rest: &str) -> i64 {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let row: Row = sql_query(format!("SELECT count(*) AS count FROM {rest}"))
+        .get_result(&mut connect(path))
+        .unwrap_or_else(|error| panic!("{rest}: {error}"));
+    row.count
+}
+
 /// Every message that a stopped server holds.
 pub(crate) fn stored_messages(cluster: &Cluster, id: u32) -> Vec<StoredMessage> {
     sql_query("SELECT lower(hex(message_id)) AS message_id, seq, body FROM messages ORDER BY id")

@@ -18,7 +18,7 @@ mod seat;
 mod wait;
 
 pub(crate) use cluster::{Cluster, all};
-pub(crate) use contents::{bodies, contents_are_equal, database, query, stored_messages};
+pub(crate) use contents::{bodies, contents_are_equal, count, database, query, stored_messages};
 pub(crate) use door::{Door, reason};
 pub(crate) use options::Options;
 pub(crate) use process::Exit;

@@ -3,6 +3,7 @@
 use std::{
     env,
     fs::{self, OpenOptions},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -28,12 +29,14 @@ pub(crate) struct Exit {
 }
 
 impl Process {
-    /// Starts the server with these arguments; what it writes is appended to `log`.
+    /// Starts the server with these arguments and this on its standard input; what it writes is appended
+    /// to `log`.
     pub(crate) fn start(
         arguments: &[&str],
         environment: &[(&'static str, String)],
         folder: &Path,
         log: PathBuf,
+        input: &str,
     ) -> Process {
         let output = OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let errors = output.try_clone().expect("a second handle");
@@ -47,10 +50,13 @@ impl Process {
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (*name, value)))
             .current_dir(folder)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors);
-        let child = command.spawn().expect("the server program starts");
+        let mut child = command.spawn().expect("the server program starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        // A server that has ended already reads nothing, and shows it in other ways.
+        let _ = stdin.write_all(input.as_bytes());
         Process { child, log }
     }
 

@@ -29,6 +29,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// Everything must have its definite answer within this.
 const GIVE_UP: Duration = Duration::from_secs(30);
+/// Where faults go on for long, nobody may answer for longer.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// See the file's header.
 pub(crate) struct User {
@@ -38,6 +40,7 @@ pub(crate) struct User {
     pub(crate) token: String,
     doors: Vec<Door>,
     at: AtomicUsize,
+    patience: Duration,
 }
 
 impl User {
@@ -79,7 +82,13 @@ impl User {
     /// Somebody without a session.
     pub(crate) fn nobody(cluster: &Cluster) -> User {
         let doors = cluster.addresses().map(|address| Door::to(&address)).collect();
-        User { name: String::new(), token: String::new(), doors, at: AtomicUsize::new(0) }
+        User {
+            name: String::new(),
+            token: String::new(),
+            doors,
+            at: AtomicUsize::new(0),
+            patience: GIVE_UP,
+        }
     }
 
     /// Goes on as the holder of this token.
@@ -87,6 +96,11 @@ impl User {
         self.name = name.into();
         self.token = token.into();
         self.doors = self.doors.iter().map(|door| door.with(token)).collect();
+    }
+
+    /// Waits longer for its answers from now on.
+    pub(crate) fn patient(self) -> User {
+        User { patience: PATIENCE, ..self }
     }
 
     /// The door of the server that answered last.
@@ -99,12 +113,13 @@ impl User {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let end = Instant::now() + GIVE_UP;
+        let end = Instant::now() + self.patience;
         loop {
             let answer = timeout(ATTEMPT, attempt(self.door())).await;
             match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer"))) {
                 Err(status) if is_unknown_outcome(&status) => {
-                    assert!(Instant::now() < end, "no definite answer in {GIVE_UP:?}: {status:?}");
+                    let patience = self.patience;
+                    assert!(Instant::now() < end, "not within {patience:?}: {status:?}");
                     let next = (self.at.load(Ordering::Relaxed) + 1) % self.doors.len();
                     self.at.store(next, Ordering::Relaxed);
                     sleep(Duration::from_millis(2)).await;

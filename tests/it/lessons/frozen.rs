@@ -96,3 +96,22 @@ async fn an_idle_client_finds_the_next_leader_in_time() {
     cluster.thaw(leader);
     cluster.in_sync(all()).await;
 }
+
+#[tokio::test]
+async fn a_frozen_follower_and_a_dead_leader_leave_one_that_serves() {
+    let mut cluster = Cluster::start().await;
+    let alice = User::create(&cluster, "alice").await;
+    alice.send("@alice", "with three").await;
+    let leader = cluster.leader().await;
+    let frozen = cluster.another(leader);
+    cluster.freeze(frozen);
+    cluster.kill(leader);
+    let begun = Instant::now();
+    alice.send("@alice", "with one").await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    cluster.thaw(frozen);
+    cluster.start_server(leader).await;
+    cluster.in_sync(all()).await;
+    assert_eq!(bodies(&alice.history("@alice").await), ["with three", "with one"]);
+    contents_are_equal(&mut cluster).await;
+}

@@ -150,12 +150,12 @@ async fn a_data_folder_in_use_is_refused_also_on_another_port() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr();
     let free = free.expect("bound").port().to_string();
     std::fs::write(&copied, text.replace(&port, &free)).expect("writable");
-    let mut twin = cluster.spawn_with_config(1, &copied, &[], "twin.log".into());
+    let mut twin = cluster.spawn_with(1, &copied, &[], "twin.log".into(), "");
     let exit = twin.ended(Duration::from_secs(10)).await;
     assert_eq!(exit.status.code(), Some(1), "{}", exit.log);
     assert!(exit.log.contains("in use") && exit.log.contains("server-1"), "{}", exit.log);
     // Not even a reset may take it.
-    let mut twin = cluster.spawn_with_config(1, &copied, &["--reset", "--yes"], "reset.log".into());
+    let mut twin = cluster.spawn_with(1, &copied, &["--reset"], "reset.log".into(), "");
     let exit = twin.ended(Duration::from_secs(10)).await;
     assert_eq!(exit.status.code(), Some(1), "{}", exit.log);
     assert!(database(&cluster, 1).exists());

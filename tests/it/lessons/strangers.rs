@@ -13,7 +13,7 @@ use tonic::{
 
 use crate::harness::{Cluster, Options, User, all, bodies, contents_are_equal, within};
 
-const SECRET: &str = "a secret of at least 16 characters";
+const SECRET: &str = "a-secret-of-at-least-16-characters";
 const SOON: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A stranger with an envelope and, perhaps, a secret.
@@ -105,7 +105,7 @@ async fn without_the_secret_no_server_listens() {
     let epoch = cluster.status(leader).await.expect("it leads").epoch;
     for id in all() {
         let other = if id == 1 { 2 } else { 1 };
-        for secret in [None, Some("a secret of at least 16 characterz"), Some("")] {
+        for secret in [None, Some("a-secret-of-at-least-16-characterz"), Some("")] {
             let stranger = Stranger { secret, envelope: forged(other, id) };
             for (call, end) in stranger.every_call(cluster.door(id).channel()).await {
                 let status = end.expect_err(call);
@@ -160,7 +160,7 @@ async fn a_server_with_another_secret_is_no_member() {
     let gone = cluster.another(cluster.leader().await);
     cluster.stop(gone).await;
     let right = std::fs::read(cluster.folder().join("secret")).expect("there");
-    std::fs::write(cluster.folder().join("secret"), "another secret of 16 characters").expect("ok");
+    std::fs::write(cluster.folder().join("secret"), "another-secret-of-16-characters").expect("ok");
     cluster.start_server(gone).await;
     for number in 0..20 {
         alice.send("@alice", &number.to_string()).await;

@@ -1,0 +1,93 @@
+//! No statement of the daily work reads a whole table.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use diesel::{
+    Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection,
+    connection::InstrumentationEvent, sql_query, sql_types::Text,
+};
+
+use super::*;
+use crate::{chat::Glob, store::Around};
+
+type Statements = Arc<Mutex<BTreeSet<String>>>;
+
+fn listen(connection: &mut SqliteConnection, heard: &Statements) {
+    let heard = heard.clone();
+    connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            let text = query.to_string();
+            let statement = text.split(" -- binds").next().unwrap_or(&text).to_owned();
+            heard.lock().unwrap().insert(statement);
+        }
+    });
+}
+
+#[test]
+fn every_command_and_query_finds_its_rows_by_an_index() {
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+    let heard = Statements::default();
+    let mut bench = Bench::new();
+    listen(&mut bench.writer.connection, &heard);
+    let (alice, bob) = (bench.user("alice"), bench.user("bob"));
+    let login = bench.scribe.login("bob", Proof { account: bob.account, password_version: 1 });
+    bench.run(&login).unwrap();
+    bench.run(&login).unwrap();
+    let message = bench.send(alice, "@bob", "hi");
+    let other = bench.send(alice, "@bob", "ho");
+    bench.act(bob, send_command("@alice", "re", Some(message.id))).unwrap();
+    bench.act(bob, send_command("#room", "hi", None)).unwrap_err();
+    bench.act(bob, Command::AcknowledgeMessages(vec![message.id, other.id])).unwrap();
+    bench.act(bob, Command::MarkRead { conversation: name("@alice"), seq: 1 }).unwrap();
+    bench.act(bob, Command::DeleteMessages(vec![other.id])).unwrap();
+    bench.act(alice, Command::DeleteMessages(vec![message.id])).unwrap();
+    let touch = bench.scribe.call(None, Command::TouchSession(bob.session));
+    bench.run(&touch).unwrap();
+    let far = Timestamp(i64::MAX);
+    let expire = crate::chat::Expire { requests_before: far, deleted_before: far };
+    let expire = bench.scribe.call(None, Command::Expire(expire));
+    bench.run(&expire).unwrap();
+    bench.act(alice, Command::Logout).unwrap();
+    bench.writer.trim(3).unwrap();
+    bench.read(|reader| {
+        listen(&mut reader.connection, &heard);
+        let (viewer, peer) = (bob.account, name("@alice"));
+        reader.credentials(&Username::parse("bob").unwrap())?;
+        reader.session_by_token(&TokenHash([0; 32]))?;
+        reader.sessions(viewer, 0, "")?.unwrap();
+        reader.accounts(&Glob::parse("a*").unwrap(), 0, "")?.unwrap();
+        reader.conversations(viewer, 0, "")?.unwrap();
+        for around in [Around::Latest, Around::After(1), Around::Before(2), Around::Seq(2)] {
+            reader.messages(viewer, &peer, around, 0)?.unwrap();
+        }
+        reader.message(viewer, message.id)?;
+        reader.replay(viewer, 3, 100, 10)?;
+        reader.entries(1, 9, 1_000)
+    });
+
+    let statements = heard.lock().unwrap().clone();
+    let planned = |statement: &&String| {
+        ["SELECT", "UPDATE", "DELETE"].iter().any(|verb| statement.starts_with(verb))
+    };
+    // One row, and ordered pages of what is oldest.
+    let may_scan = ["SCAN meta", "SCAN requests USING INDEX requests_by_position"];
+    let mut count = 0;
+    for statement in statements.iter().filter(planned) {
+        count += 1;
+        let plan: Vec<Step> = sql_query(format!("EXPLAIN QUERY PLAN {statement}"))
+            .load(&mut bench.writer.connection)
+            .unwrap();
+        for Step { detail } in plan {
+            let fine = !detail.starts_with("SCAN") || may_scan.contains(&detail.as_str());
+            assert!(fine, "{detail}\n{statement}");
+        }
+    }
+    assert!(count > 25, "{count} statements were heard");
+}

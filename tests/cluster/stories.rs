@@ -1,0 +1,256 @@
+//! Stories about the protocol, as text files under `tests/scripts/cluster/`. Each opens with the fact it
+//! tells. Every line is one act or one expectation; acts happen at once, `run` lets time go by without
+//! faults. When a line fails, the story's trace is printed.
+
+#![allow(clippy::print_stdout, reason = "a failing story shows its trace")]
+
+mod show;
+mod world;
+
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
+
+use chinwag::cluster::{Core, Event, Mode, Policy, ServerId, Time, Timing};
+use world::World;
+
+const SCRIPTS: &str = "tests/scripts/cluster";
+
+fn scripts() -> Vec<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(SCRIPTS);
+    let files = fs::read_dir(folder).expect("the stories' folder");
+    let mut paths: Vec<PathBuf> =
+        files.map(|file| file.expect("a readable folder").path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn every_story_comes_out_as_told() {
+    let mut failures = Vec::new();
+    for path in scripts() {
+        let text = fs::read_to_string(&path).expect("a story is text");
+        if let Err(what) = tell(&text) {
+            failures.push(format!("{}: {what}", path.display()));
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn every_rule_has_a_story() {
+    let names: Vec<String> = scripts()
+        .iter()
+        .map(|path| path.file_name().expect("a file").to_string_lossy().into_owned())
+        .collect();
+    let rules = (1..=20).chain([22, 24]).map(|rule| format!("p{rule:02}-"));
+    let untold: Vec<String> =
+        rules.filter(|rule| !names.iter().any(|name| name.starts_with(rule))).collect();
+    assert!(untold.is_empty(), "no story for {untold:?}");
+}
+
+#[test]
+fn a_wrong_expectation_fails() {
+    let story =
+        "# Nobody serves.\nservers 3 majority\nstart 1 2 3\nrun 1000\nexpect serving nobody\n";
+    assert!(tell(story).is_err());
+}
+
+fn tell(text: &str) -> Result<(), String> {
+    let opening = text.lines().next().unwrap_or_default();
+    if !opening.starts_with("# ") || !opening.ends_with('.') {
+        return Err("a story opens with a sentence: '# … .'".to_owned());
+    }
+    let mut world = None;
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let result = play(&mut world, line);
+        let violated = world.as_ref().and_then(|world: &World| world.failed.clone());
+        if let Some(what) = violated.or(result.err()) {
+            for line in world.and_then(|mut world| world.trace.take()).unwrap_or_default() {
+                println!("{line}");
+            }
+            return Err(format!("line {}: {line}: {what}", index + 1));
+        }
+    }
+    Ok(())
+}
+
+fn play(world: &mut Option<World>, line: &str) -> Result<(), String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if let ["servers", count, policy] = words[..] {
+        let policy = match policy {
+            "available" => Policy::Available,
+            "majority" => Policy::Majority,
+            _ => return Err("a policy".to_owned()),
+        };
+        let mut new = World::new(number(count)? as u32, policy, Timing::default(), 1, None);
+        new.trace = Some(Vec::new());
+        *world = Some(new);
+        return Ok(());
+    }
+    let world = world.as_mut().ok_or("servers come first")?;
+    match words[..] {
+        ["expect", ..] => expect(world, &words[1..]),
+        ["run", millis] => {
+            world.run_for(Duration::from_millis(number(millis)?));
+            Ok(())
+        }
+        [act, ref rest @ ..] => do_act(world, act, rest),
+        [] => Ok(()),
+    }
+}
+
+fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
+    if matches!(act, "start" | "crash" | "pause" | "resume" | "stall" | "shutdown" | "force") {
+        for word in rest {
+            act_on(world, act, server(word)?);
+        }
+        return Ok(());
+    }
+    match (act, rest) {
+        ("settle", []) => world.settle(),
+        ("heal", []) => world.cut.clear(),
+        ("lose", []) => world.network.clear(),
+        ("wipe", [id]) => world.wipe(server(id)?, false),
+        ("reset", [id]) => world.wipe(server(id)?, true),
+        ("cut", [from, to]) => {
+            let (from, to) = (server(from)?, server(to)?);
+            world.cut.extend([(from, to), (to, from)]);
+        }
+        ("submit", [id]) => world.submit(server(id)?).map(drop).ok_or("takes no updates")?,
+        ("submit", [id, count]) => {
+            world.submit_many(server(id)?, number(count)?).map(drop).ok_or("takes no updates")?;
+        }
+        ("read", [id]) => world.read(server(id)?).map(drop).ok_or("does not serve")?,
+        ("disk", [id, state]) => world.step(server(id)?, Event::DiskLow(*state == "low")),
+        ("fail", [id]) => {
+            let reason = "the disk failed".to_owned();
+            world.step(server(id)?, Event::StoreFailed { reason });
+        }
+        _ => return Err("no such act".to_owned()),
+    }
+    Ok(())
+}
+
+fn act_on(world: &mut World, act: &str, id: ServerId) {
+    match act {
+        "start" => world.start(id),
+        "crash" => world.crash(id),
+        "pause" => world.node(id).paused = true,
+        "resume" => world.node(id).paused = false,
+        "stall" => world.node(id).stalled = true,
+        "shutdown" => world.step(id, Event::Shutdown),
+        _ => {
+            world.forced = true;
+            world.step(id, Event::ForceLead);
+        }
+    }
+}
+
+fn expect(world: &World, words: &[&str]) -> Result<(), String> {
+    let now = Time(world.now);
+    let status = |id: ServerId| world.core(id).map(|core| core.status(now));
+    match words {
+        ["serving", "nobody"] => same(&world.leaders(), &Vec::new()),
+        ["serving", ids @ ..] => {
+            let wanted: Result<Vec<ServerId>, String> = ids.iter().map(|id| server(id)).collect();
+            same(&world.leaders(), &wanted?)
+        }
+        ["in-sync", id, ids @ ..] => {
+            let status = status(server(id)?).ok_or("it is down")?;
+            same(&status.in_sync, &servers(ids)?)
+        }
+        ["waits", id, ids @ ..] => {
+            let status = status(server(id)?).ok_or("it is down")?;
+            same(&status.waiting_for, &servers(ids)?)
+        }
+        ["mode", id, mode] => {
+            let core = world.core(server(id)?).ok_or("it is down")?;
+            same(&mode_word(core.mode()), mode)
+        }
+        ["answered", count] => same(&(world.acknowledged.len() as u64), &number(count)?),
+        ["reads", count] => same(&(world.served_reads.len() as u64), &number(count)?),
+        ["ends", id, seq] => {
+            let log = world.nodes[&server(id)?].disk.log.as_ref();
+            same(&log.map_or(0, |log| log.last().seq), &number(seq)?)
+        }
+        ["aside", id, count] => {
+            same(&(world.nodes[&server(id)?].disk.aside.len() as u64), &number(count)?)
+        }
+        ["trimmed", id] => {
+            let trimmed = world.nodes[&server(id)?].trimmed;
+            if trimmed > 0 { Ok(()) } else { Err("nothing is trimmed".to_owned()) }
+        }
+        ["untrimmed", id] => same(&world.nodes[&server(id)?].trimmed, &0),
+        ["joining", id] => same(&world.is_joining(server(id)?), &true),
+        ["same", "logs"] => {
+            let ends =
+                world.nodes.values().map(|node| node.disk.log.as_ref().map(|log| log.last()));
+            let ends: Vec<_> = ends.collect();
+            if ends.windows(2).all(|pair| pair[0] == pair[1]) {
+                Ok(())
+            } else {
+                Err(format!("{ends:?}"))
+            }
+        }
+        ["takes", id] => same(&world.core(server(id)?).is_some_and(Core::takes_updates), &true),
+        ["refuses", id] => same(&world.core(server(id)?).is_some_and(Core::takes_updates), &false),
+        ["read-only", id] => {
+            let core = world.core(server(id)?);
+            same(&core.is_some_and(Core::writes_refused_for_disk), &true)
+        }
+        ["forced", id] => {
+            let status = status(server(id)?).ok_or("it is down")?;
+            if status.forced.is_empty() { Err("no forced view".to_owned()) } else { Ok(()) }
+        }
+        ["exit", id, "clean"] => same(&world.nodes[&server(id)?].exit, &Some(None)),
+        ["exit", id, "failed"] => {
+            same(&matches!(world.nodes[&server(id)?].exit, Some(Some(_))), &true)
+        }
+        ["note", id, text @ ..] => {
+            let note = status(server(id)?).ok_or("it is down")?.note;
+            contains(&note, &text.join(" "))
+        }
+        ["said", id, text @ ..] => {
+            contains(&world.nodes[&server(id)?].told.join("\n"), &text.join(" "))
+        }
+        _ => Err("no such expectation".to_owned()),
+    }
+}
+
+fn same<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(
+    is: &T,
+    wanted: &U,
+) -> Result<(), String> {
+    if is == wanted { Ok(()) } else { Err(format!("it is {is:?}, not {wanted:?}")) }
+}
+
+fn contains(text: &str, part: &str) -> Result<(), String> {
+    if text.contains(part) { Ok(()) } else { Err(format!("it is '{text}'")) }
+}
+
+fn number(word: &str) -> Result<u64, String> {
+    word.parse().map_err(|_| format!("'{word}' is not a number"))
+}
+
+fn server(word: &str) -> Result<ServerId, String> {
+    number(word).map(|id| ServerId(id as u32))
+}
+
+fn servers(words: &[&str]) -> Result<BTreeSet<ServerId>, String> {
+    let named = words.iter().filter(|word| **word != "nobody");
+    named.map(|word| server(word)).collect()
+}
+
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Blank => "blank",
+        Mode::Recovering => "recovering",
+        Mode::Follower(_) => "follower",
+        Mode::Candidate(_) => "candidate",
+        Mode::Leader(_) => "leader",
+        Mode::Reconciling => "reconciling",
+    }
+}
