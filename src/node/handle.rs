@@ -1,7 +1,12 @@
 //! What the rooms above ask of the node.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
 use super::{
     desk::{Executed, Refused},
@@ -15,6 +20,9 @@ use crate::{
     peers::{Calls, Heard},
     store::{Reader, Store, StoreError},
 };
+
+/// A fail-over takes less; a call that finds no leader for longer is told so.
+const ELECTION: Duration = Duration::from_millis(400);
 
 /// How this server stands; follows the core step by step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +57,7 @@ impl NodeHandle {
     /// # Errors
     /// [`Refused::OutcomeUnknown`] if it may or may not take effect; the others mean that it never does.
     pub async fn execute(&self, payload: Bytes) -> Result<Executed, Refused> {
+        self.election_over().await;
         let (reply, answer) = oneshot::channel();
         let request = Request::Execute { payload, reply };
         self.requests.send(request).await.map_err(|_| Refused::ShuttingDown)?;
@@ -61,9 +70,18 @@ impl NodeHandle {
     /// # Errors
     /// When this server does not lead.
     pub async fn barrier(&self) -> Result<(), Refused> {
+        self.election_over().await;
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Read { reply }).await.map_err(|_| Refused::ShuttingDown)?;
         answer.await.map_err(|_| Refused::NotLeader(self.standing().leader))?
+    }
+
+    /// Waits, not for long, while nobody leads: whoever calls in the middle of a fail-over is served or
+    /// sent to the new leader the moment there is one, instead of asking again and again.
+    async fn election_over(&self) {
+        let mut standing = self.standing.clone();
+        let over = standing.wait_for(|now| now.serving || now.leader.is_some() || now.stopping);
+        let _ = timeout(ELECTION, over).await;
     }
 
     /// A linearizable read: [`NodeHandle::barrier`], then the query on one snapshot.
