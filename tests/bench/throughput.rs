@@ -1,6 +1,6 @@
 //! How many sends a second three servers acknowledge, beside what this machine can do at all.
 //!
-//! `cargo bench --bench throughput [-- --seconds N]`. Three server processes on one machine, every
+//! `cargo bench --bench throughput [-- --seconds N --clients 1,16]`. Three server processes on one machine, every
 //! commit synced to its disk; the load comes from this process, over one connection a client, with one
 //! call outstanding on each. Beside it stand, from the same run, how often the disk syncs in a second,
 //! and what a bare gRPC echo in another process answers to the same calls. Numbers of machines that do
@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::{Cluster, Door, User, request_id};
 
-/// So many clients at the same time, each with its own connection.
+/// So many clients at the same time, each with its own connection, unless the caller says otherwise.
 const CLIENTS: [usize; 4] = [1, 16, 64, 256];
 const BODY: usize = 100;
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -48,14 +48,21 @@ fn main() {
     if arguments.iter().any(|argument| argument == echo::FLAG) {
         return runtime.block_on(echo::serve());
     }
-    let seconds = arguments.iter().position(|argument| argument == "--seconds");
-    let seconds = seconds.map_or(4, |at| arguments[at + 1].parse().expect("a number of seconds"));
-    runtime.block_on(compare(Duration::from_secs(seconds)));
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        Some(arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value")))
+    };
+    let number = |text: &str| -> u64 { text.parse().expect("a number") };
+    let seconds = option("--seconds").map_or(4, |text| number(text));
+    let clients = option("--clients").map_or(CLIENTS.to_vec(), |text| {
+        text.split(',').map(|part| usize::try_from(number(part)).expect("small")).collect()
+    });
+    runtime.block_on(compare(Duration::from_secs(seconds), &clients));
 }
 
-async fn compare(duration: Duration) {
+async fn compare(duration: Duration, rows: &[usize]) {
     let cluster = Cluster::start().await;
-    let most = CLIENTS[CLIENTS.len() - 1];
+    let most = rows.iter().copied().max().expect("some clients").max(2);
     println!("three servers, {BODY}-byte messages, {} s a row", duration.as_secs());
     println!("this disk: {:.0} syncs of 4 KiB a second", syncs_a_second(cluster.folder()));
     let mut tokens = Vec::new();
@@ -67,7 +74,7 @@ async fn compare(duration: Duration) {
 
     println!("\n            acknowledged sends              bare echo");
     println!("clients   a second   p50 ms   p99 ms   a second   p50 ms   p99 ms");
-    for clients in CLIENTS {
+    for &clients in rows {
         let sends = load(&leader, &tokens[..clients], duration).await;
         let echoes = load(echo.address(), &tokens[..clients], duration).await;
         println!(
