@@ -8,7 +8,7 @@
 //! **May not** know gRPC's status codes or the meaning of an update, and holds no lock across a wait.
 //!
 //! **Why this way.** [`Desk`] holds every decision as synchronous code over the core: which waiter belongs
-//! to which entry, what is refused, what is published. [`driver`] is the thin shell around it: the only
+//! to which entry, what is refused, what is published. `driver` is the thin shell around it: the only
 //! loop, the only clock. A simulator can run the desk without the shell. The one thing the loop waits for
 //! is the local store's promise (a sync of a tiny database, at changes of view only): nothing that comes
 //! after may overtake it, and a server that changes its view has nothing better to do.

@@ -3,7 +3,7 @@
 //! **Promises.** What a caller sent is parsed here, once, or refused with the field's name and what is
 //! allowed. Times, ids, salts and tokens are drawn here, so that applying an update draws nothing.
 //! Passwords are hashed and verified here, off the async threads, and go no further. Every error has the
-//! code and the reason of the API's table, from one file ([`errors`]).
+//! code and the reason of the API's table, from one file (`errors`).
 //!
 //! **May not** decide what an update does (apply does), or answer a read before the barrier.
 

@@ -54,7 +54,9 @@ impl ClusterService for StatusService {
                 .map(|file| proto::DivergedFile {
                     server_id: number(self.id),
                     path: file.path.display().to_string(),
-                    updates: i64::try_from(file.updates).unwrap_or(i64::MAX),
+                    updates: file
+                        .updates
+                        .map_or(-1, |updates| i64::try_from(updates).unwrap_or(i64::MAX)),
                 })
                 .collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

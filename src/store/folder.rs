@@ -28,8 +28,8 @@ const ASIDE: &str = "UPDATES";
 pub struct DivergedFile {
     /// The database.
     pub path: PathBuf,
-    /// How many updates the common history lacks.
-    pub updates: u64,
+    /// How many updates the common history lacks; `None` if that note is gone from the folder.
+    pub updates: Option<u64>,
 }
 
 /// A data folder that this process holds.
@@ -151,10 +151,8 @@ impl Folder {
         for number in self.numbers(DIVERGED)? {
             let folder = self.root.join(format!("{DIVERGED}{number}"));
             let mark = folder.join(ASIDE);
-            let updates = fs::read_to_string(&mark)
-                .ok()
-                .and_then(|text| text.trim_end().parse().ok())
-                .ok_or_else(|| StoreError::damaged(&mark, "it holds no number"))?;
+            let updates =
+                fs::read_to_string(&mark).ok().and_then(|text| text.trim_end().parse().ok());
             files.push(DivergedFile { path: folder.join(DATABASE), updates });
         }
         Ok(files)

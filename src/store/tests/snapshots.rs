@@ -91,7 +91,7 @@ fn a_diverged_database_is_kept_aside_and_listed() {
     source.store.snapshot_to(&staged).unwrap();
     target.writer.install(&staged, Some(1)).unwrap();
     let path = target.store.diverged().unwrap()[0].path.clone();
-    let listed = DivergedFile { path: path.clone(), updates: 1 };
+    let listed = DivergedFile { path: path.clone(), updates: Some(1) };
     assert_eq!(target.store.diverged().unwrap(), [listed]);
     assert_eq!(inspect::contents_of(&path).unwrap(), own);
     assert_eq!(target.contents(), source.contents());
@@ -112,7 +112,16 @@ fn a_crash_right_after_the_switch_keeps_what_was_to_be_kept_aside() {
     fs::write(folder.path().join("CURRENT"), "gen-000002\n").unwrap();
     let opened = open(folder.path()).unwrap();
     assert_eq!(opened.log.unwrap().last.seq, 602);
-    assert_eq!(opened.store.diverged().unwrap()[0].updates, 3);
+    assert_eq!(opened.store.diverged().unwrap()[0].updates, Some(3));
+}
+
+#[test]
+fn a_database_that_was_set_aside_is_listed_even_without_its_count() {
+    let bench = Bench::new();
+    let aside = bench.folder.path().join("diverged-1");
+    std::fs::create_dir(&aside).unwrap();
+    let listed = DivergedFile { path: aside.join("chat.db"), updates: None };
+    assert_eq!(bench.store.diverged().unwrap(), [listed]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Messages between servers, to and from their protobuf form.
 //!
 //! The core's messages are one-way; on the wire a question is an RPC's request and an answer one of its
-//! responses. [`Question`] and the `*_response` functions hold that mapping, [`parts`] the small types.
+//! responses. [`Question`] and the `*_response` functions hold that mapping, `parts` the small types.
 
 mod answers;
 mod parts;
