@@ -16,11 +16,7 @@ mod show;
 mod walk;
 mod world;
 
-use std::{
-    ops::Range,
-    process::ExitCode,
-    time::{Instant, SystemTime},
-};
+use std::{ops::Range, process::ExitCode, time::Instant};
 
 use chinwag::cluster::{Mutant, Policy};
 use walk::{Profile, Walks};
@@ -79,8 +75,7 @@ fn main() -> ExitCode {
 }
 
 fn fresh_seed() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos() % 1_000_000_000_000).unwrap_or(1)
+    getrandom::u64().map_or(1, |drawn| drawn % 1_000_000_000_000)
 }
 
 fn walk_for(profile: &Profile, seed: u64, count: u64, trace: bool) -> bool {
