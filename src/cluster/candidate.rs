@@ -294,7 +294,7 @@ impl Core {
         if self.standing == Standing::Blank {
             self.standing = Standing::Recovering;
         }
-        self.registration = super::follower::Registration::default();
+        self.registration = super::registration::Registration::default();
         self.tell(format!("an operator forces the lead in epoch {epoch}"));
         let members = BTreeSet::from([self.me()]);
         let leader = Leader::new(epoch, self.standing, true, self.now);

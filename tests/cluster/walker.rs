@@ -12,15 +12,13 @@
 
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
+mod chance;
+mod healing;
 mod show;
 mod walk;
 mod world;
 
-use std::{
-    ops::Range,
-    process::ExitCode,
-    time::{Instant, SystemTime},
-};
+use std::{ops::Range, process::ExitCode, time::Instant};
 
 use chinwag::cluster::{Mutant, Policy};
 use walk::{Profile, Walks};
@@ -79,8 +77,8 @@ fn main() -> ExitCode {
 }
 
 fn fresh_seed() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos() % 1_000_000_000_000).unwrap_or(1)
+    // Short enough to be typed again.
+    getrandom::u64().expect("the system's random numbers") % 1_000_000_000_000
 }
 
 fn walk_for(profile: &Profile, seed: u64, count: u64, trace: bool) -> bool {
