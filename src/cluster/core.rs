@@ -184,13 +184,10 @@ impl Core {
             Event::Tick => {}
             Event::Message(message) => self.on_message(message),
             Event::Probed { peer, refused } => {
-                let now = self.now;
-                if let Some(peer) = self.peers.get_mut(&peer) {
-                    peer.end_probe(refused, now);
-                }
+                self.on_probed(peer, refused);
             }
             Event::StreamEnded { peer } => {
-                self.probe(peer, Duration::ZERO);
+                self.suspect(peer);
                 self.stream_ended(peer);
             }
             Event::Submit(operations) => self.on_submit(operations),
@@ -216,6 +213,7 @@ impl Core {
             self.send_heartbeats();
             self.probe_the_quiet();
         }
+        self.turn_probes();
         self.turn_work();
         self.turn_blank();
         self.turn_follower();
@@ -236,7 +234,8 @@ impl Core {
         let silence = self.peers.values().filter_map(Peer::unanswered_since);
         let silence = silence.map(|at| Time(at.0 + self.settings.timing.failure_timeout));
         let later = silence.filter(|at| *at > self.now).min();
-        [Some(self.next_heartbeat), election, later].into_iter().flatten().min()
+        let probe = self.probe_deadline().filter(|at| *at > self.now);
+        [Some(self.next_heartbeat), election, later, probe].into_iter().flatten().min()
     }
 
     /// The present life of this server.

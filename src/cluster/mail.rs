@@ -1,7 +1,5 @@
 //! Who hears what: a message that came goes to its rule, and what is said carries the present life and promise.
 
-use std::time::Duration;
-
 use super::{
     core::Core,
     epoch::ServerId,
@@ -68,31 +66,6 @@ impl Core {
 
     pub(super) fn answer(&mut self, question: &Message, body: Body) {
         self.send(question.from, question.nonce, body);
-    }
-
-    pub(super) fn probe(&mut self, id: ServerId, at_most_every: Duration) {
-        if !self.settings.trust_refused {
-            return;
-        }
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        if at_most_every.is_zero() || peer.unanswered_since().is_some() {
-            let again = at_most_every.max(self.settings.timing.heartbeat_interval / 4);
-            if peer.begin_probe(now, again) {
-                self.effects.push(Effect::Probe(id));
-            }
-        }
-    }
-
-    pub(super) fn probe_the_quiet(&mut self) {
-        let interval = self.settings.timing.heartbeat_interval;
-        let now = self.now;
-        for id in self.others() {
-            let since = self.peers[&id].unanswered_since();
-            if since.is_some_and(|since| now.0 >= since.0 + interval * 2) {
-                self.probe(id, interval * 2);
-            }
-        }
     }
 }
 

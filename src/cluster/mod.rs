@@ -17,6 +17,10 @@
 //!   when it was sent. DEAD is two refused connects or the last words of a life; SILENT is a heartbeat
 //!   unanswered for the failure timeout. Both are about one life, and a sign of life voids them, as does
 //!   seeing that server taken into a view. A new life of another process is introduced by its report.
+//!   Nobody waits for a heartbeat to look (`probe`): a peer is suspected when a stream with it ended, when a
+//!   message that may be old voided what was found, when a candidate asks for a promise against it, and
+//!   when another follower of the same leader lost it, which then says so at once. A suspected peer is probed
+//!   four times in a heartbeat interval until it is dead, silent, or answers what was asked later.
 //! - **Write** (P3, P5, P6; `leader`): one batch in flight, sent first, applied meanwhile, committed when
 //!   every member of the newest view acknowledged it. An (epoch, seq) is never reused, for a restarted
 //!   leader needs a new epoch.
@@ -69,6 +73,7 @@ mod memory;
 mod message;
 mod mutant;
 mod peer;
+mod probe;
 mod random;
 mod reads;
 mod registration;

@@ -70,6 +70,7 @@ impl Walks {
         let start = &self.begun[chance.below(self.begun.len())];
         let mut world = start.clone();
         world.trace = trace.then(Vec::new);
+        world.loses = true;
         let mut walk = Walk::new(&mut world, chance);
         if let Some(mutant) = self.mutant {
             walk.focus(mutant);

@@ -131,13 +131,19 @@ impl World {
         let views: Vec<Hash> =
             entries.iter().filter(|entry| view(entry).is_some()).map(|entry| entry.hash).collect();
         if !views.is_empty() {
-            self.split |= self.nodes.iter().any(|(member, node)| {
+            let left_out = self.nodes.iter().find(|(member, node)| {
                 let life = node.core.as_ref().map(Core::incarnation);
-                *member != id
+                **member != id
                     && !newest.members.contains(member)
                     && life.is_some()
                     && life == node.in_sync_life
             });
+            if let Some(member) = left_out.map(|(member, _)| *member) {
+                self.split = true;
+                if !self.loses && self.policy == Policy::Available {
+                    self.violate(format!("I7: {id} leaves {member} out, which lives and answers"));
+                }
+            }
         }
         self.committed_views.extend(views);
         for member in newest.members {

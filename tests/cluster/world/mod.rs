@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) failed: Option<String>,
     /// A server that was in sync was left out although it lived: `available` may then split.
     pub(crate) split: bool,
+    /// Links may be cut, messages lost and servers frozen: only then can one that lives be silent.
+    pub(crate) loses: bool,
     /// An operator said that a server shall lead with what it has.
     pub(crate) forced: bool,
     pub(crate) trace: Option<Vec<String>>,
@@ -97,6 +99,7 @@ impl World {
             served_reads: Vec::new(),
             failed: None,
             split: false,
+            loses: false,
             forced: false,
             trace: None,
             entries: BTreeMap::new(),
@@ -195,10 +198,15 @@ impl World {
         self.carry_out(id, effects);
     }
 
-    /// kill -9.
-    pub(crate) fn crash(&mut self, id: ServerId) {
+    /// It dies, and no stream tells of it.
+    pub(crate) fn vanish(&mut self, id: ServerId) {
         self.note(|| format!("{id} crashes"));
         self.forget(id);
+    }
+
+    /// kill -9.
+    pub(crate) fn crash(&mut self, id: ServerId) {
+        self.vanish(id);
         for other in self.ids() {
             if other != id && self.runs(other) && !self.is_cut(other, id) {
                 self.step(other, Event::StreamEnded { peer: id });
@@ -246,7 +254,11 @@ impl World {
     }
 
     pub(crate) fn has_probe(&self, id: ServerId) -> bool {
-        self.runs(id) && !self.nodes[&id].probes.is_empty()
+        self.runs(id) && self.next_probe(id).is_some()
+    }
+
+    pub(crate) fn next_probe(&self, id: ServerId) -> Option<ServerId> {
+        self.nodes[&id].probes.front().map(|(peer, _)| *peer)
     }
 
     pub(crate) fn end_probe(&mut self, id: ServerId) {
@@ -269,6 +281,17 @@ impl World {
             self.node(to).snapshots.insert(message.nonce, log);
         }
         self.step(to, Event::Message(message));
+    }
+
+    /// What one server said to another arrives, and nothing else happens.
+    pub(crate) fn deliver_between(&mut self, from: ServerId, to: ServerId) {
+        let network = std::mem::take(&mut self.network);
+        let between = |one: &Flight| one.message.from == from && one.message.to == to;
+        let (now, later): (Vec<_>, Vec<_>) = network.into_iter().partition(between);
+        self.network = later;
+        for flight in now {
+            self.deliver(flight);
+        }
     }
 
     /// Ticks every server whose deadline has come.
