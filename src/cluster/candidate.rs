@@ -65,7 +65,14 @@ impl Core {
 
     pub(super) fn candidate_deadline(&self) -> Option<Time> {
         let candidate = self.candidate.as_ref()?;
-        Some(candidate.next_send.min(candidate.deadline))
+        let patience = self.end_of_patience(candidate);
+        let patience = Some(patience).filter(|at| *at > self.now).into_iter();
+        patience.chain([candidate.next_send, candidate.deadline]).min()
+    }
+
+    /// How long a majority waits for the promises of others in reach, so that the view is not needlessly small.
+    fn end_of_patience(&self, candidate: &Candidate) -> Time {
+        Time(candidate.started.0 + self.settings.timing.heartbeat_interval / 2)
     }
 
     pub(super) fn turn_candidate(&mut self) {
@@ -116,7 +123,7 @@ impl Core {
             return;
         }
         // It looks for its leader now, and may soon know that it is gone.
-        let soon = Time(self.now.0 + self.settings.timing.heartbeat_interval / 10);
+        let soon = Time(self.now.0 + self.settings.timing.heartbeat_interval / 20);
         if let Some(candidate) = self.candidate.as_mut() {
             candidate.next_send = candidate.next_send.min(soon);
         }
@@ -138,9 +145,8 @@ impl Core {
         }
         if self.settings.policy == Policy::Majority {
             let missing = |id: &ServerId| !asked.contains(id) && self.is_reachable_voter(*id);
-            let patience = self.settings.timing.heartbeat_interval / 2;
             let waits = self.settings.servers.iter().any(missing)
-                && self.now.0 < candidate.started.0 + patience;
+                && self.now < self.end_of_patience(candidate);
             return (asked.len() >= self.majority() && !waits).then_some(asked);
         }
         let members = self.greatest_promised_view()?;
@@ -294,7 +300,7 @@ impl Core {
         if self.standing == Standing::Blank {
             self.standing = Standing::Recovering;
         }
-        self.registration = super::follower::Registration::default();
+        self.registration = super::registration::Registration::default();
         self.tell(format!("an operator forces the lead in epoch {epoch}"));
         let members = BTreeSet::from([self.me()]);
         let leader = Leader::new(epoch, self.standing, true, self.now);

@@ -8,15 +8,16 @@ use std::{
 use super::{
     candidate::Candidate,
     epoch::{Epoch, Incarnation, ServerId},
-    event::{Boot, Effect, Event, LocalState, OpId, Policy, Settings, Time},
-    follower::{Following, Registration},
+    event::{Boot, Effect, Event, LocalState, OpId, Settings, Time},
+    follower::Following,
     leader::Leader,
     log::{Hash, Seq},
     log_index::LogIndex,
-    message::{Body, KnownCommitted, Message, Mode},
+    message::{KnownCommitted, Message, Mode},
     mutant::Mutant,
     peer::Peer,
     random::Random,
+    registration::Registration,
     work::Work,
 };
 
@@ -183,13 +184,10 @@ impl Core {
             Event::Tick => {}
             Event::Message(message) => self.on_message(message),
             Event::Probed { peer, refused } => {
-                let now = self.now;
-                if let Some(peer) = self.peers.get_mut(&peer) {
-                    peer.end_probe(refused, now);
-                }
+                self.on_probed(peer, refused);
             }
             Event::StreamEnded { peer } => {
-                self.probe(peer, Duration::ZERO);
+                self.suspect(peer);
                 self.stream_ended(peer);
             }
             Event::Submit(operations) => self.on_submit(operations),
@@ -215,6 +213,7 @@ impl Core {
             self.send_heartbeats();
             self.probe_the_quiet();
         }
+        self.turn_probes();
         self.turn_work();
         self.turn_blank();
         self.turn_follower();
@@ -226,43 +225,6 @@ impl Core {
         self.turn_trim();
     }
 
-    fn on_message(&mut self, message: Message) {
-        if !self.admit(&message) {
-            return;
-        }
-        self.greatest_number = self.greatest_number.max(message.promised.number);
-        self.step_down_for(&message);
-        if self.work_is_under_way() && waits_for_work(&message.body) {
-            self.keep_for_later(message);
-            return;
-        }
-        self.dispatch(message);
-    }
-
-    pub(super) fn dispatch(&mut self, message: Message) {
-        match message.body {
-            Body::Heartbeat(_) | Body::HeartbeatReply(_) => self.on_report(message),
-            Body::Register { .. } => self.on_register(message),
-            Body::Welcome { epoch } => self.on_welcome(&message, epoch),
-            Body::Suffix(_) | Body::Accept(_) => self.on_updates(message),
-            Body::Snapshot { epoch, position } => self.on_snapshot(&message, epoch, position),
-            Body::Diverged { epoch, common } => self.on_diverged(&message, epoch, common),
-            Body::RegisterRefused { .. } => {}
-            Body::Accepted { .. } => self.on_accepted(&message),
-            Body::Rejected { epoch, reason, last } => {
-                self.on_rejected(&message, epoch, reason, last);
-            }
-            Body::Prepare { epoch } => self.on_prepare(&message, epoch),
-            Body::Promise { .. } => self.on_promise(message),
-            Body::PrepareRefused { .. } => self.on_prepare_refused(&message),
-            Body::Fetch { .. } => self.on_fetch(message),
-            Body::Fetched(_) => self.on_fetched(message),
-            Body::Evict { epoch } => self.on_evict(&message, epoch),
-            Body::Evicted { .. } => {}
-            Body::Resign { epoch, left } => self.on_resign(&message, epoch, left),
-        }
-    }
-
     /// When the next [`Event::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Time> {
         if self.ended {
@@ -272,7 +234,8 @@ impl Core {
         let silence = self.peers.values().filter_map(Peer::unanswered_since);
         let silence = silence.map(|at| Time(at.0 + self.settings.timing.failure_timeout));
         let later = silence.filter(|at| *at > self.now).min();
-        [Some(self.next_heartbeat), election, later].into_iter().flatten().min()
+        let probe = self.probe_deadline().filter(|at| *at > self.now);
+        [Some(self.next_heartbeat), election, later, probe].into_iter().flatten().min()
     }
 
     /// The present life of this server.
@@ -370,73 +333,4 @@ impl Core {
     pub(super) fn tell(&mut self, sentence: String) {
         self.effects.push(Effect::Tell(sentence));
     }
-
-    /// A message from the present life of this server, as the driver sends one for
-    /// [`Effect::SendSnapshot`].
-    pub fn message(&self, to: ServerId, nonce: u64, body: Body) -> Message {
-        Message {
-            from: self.me(),
-            to,
-            incarnation: self.incarnation,
-            receiver: self.peers[&to].incarnation,
-            nonce,
-            promised: self.local.promised,
-            body,
-        }
-    }
-
-    pub(super) fn send(&mut self, to: ServerId, nonce: u64, body: Body) {
-        let message = self.message(to, nonce, body);
-        self.effects.push(Effect::Send(message));
-    }
-
-    pub(super) fn answer(&mut self, question: &Message, body: Body) {
-        self.send(question.from, question.nonce, body);
-    }
-
-    pub(super) fn probe(&mut self, id: ServerId, at_most_every: Duration) {
-        if !self.settings.trust_refused {
-            return;
-        }
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        if at_most_every.is_zero() || peer.unanswered_since().is_some() {
-            let again = at_most_every.max(self.settings.timing.heartbeat_interval / 4);
-            if peer.begin_probe(now, again) {
-                self.effects.push(Effect::Probe(id));
-            }
-        }
-    }
-
-    fn probe_the_quiet(&mut self) {
-        let interval = self.settings.timing.heartbeat_interval;
-        let now = self.now;
-        for id in self.others() {
-            let since = self.peers[&id].unanswered_since();
-            if since.is_some_and(|since| now.0 >= since.0 + interval * 2) {
-                self.probe(id, interval * 2);
-            }
-        }
-    }
-
-    pub(super) fn policy_minimum(&self) -> usize {
-        match self.settings.policy {
-            Policy::Available => 1,
-            Policy::Majority => self.majority(),
-        }
-    }
-}
-
-/// Whether it may be answered only when no own store work is under way: a promise or an
-/// acknowledgement in the middle would speak of a log that is about to change.
-fn waits_for_work(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::Accept(_)
-            | Body::Suffix(_)
-            | Body::Snapshot { .. }
-            | Body::Fetched(_)
-            | Body::Fetch { .. }
-            | Body::Prepare { .. }
-    )
 }

@@ -21,9 +21,10 @@ impl Core {
             return false;
         }
         let report = matches!(message.body, Body::Heartbeat(_) | Body::HeartbeatReply(_));
+        let now = self.now;
         let peer = self.peers.get_mut(&message.from).expect("checked above");
         if self.mutant != Some(Mutant::StaleEvidence) {
-            peer.heard();
+            peer.heard(now);
         }
         peer.promised = peer.promised.max(message.promised);
         if peer.refused.is_some() && !report {
@@ -116,7 +117,8 @@ impl Core {
         let news = refused.is_some() && peer.refused != refused;
         peer.refused.clone_from(&refused);
         if !question {
-            peer.answer(message.nonce, message.incarnation, message.promised);
+            let remembers = report.mode != Mode::Blank;
+            peer.answer(message.nonce, message.incarnation, message.promised, remembers);
         }
         if let Some(why) = refused {
             peer.report = None;
@@ -132,7 +134,21 @@ impl Core {
         {
             self.hear_committed(from, epoch, report.known_committed);
         }
+        self.suspect_lost_leader(from, &report);
         self.peers.get_mut(&from).expect("a configured server").report = Some(*report);
+    }
+
+    /// Another follower of the own leader has just lost it.
+    fn suspect_lost_leader(&mut self, from: ServerId, report: &Report) {
+        let Mode::Follower(epoch) = report.mode else { return };
+        let before = self.peers[&from].report.as_ref();
+        let had = before.is_some_and(|before| before.leader_contact.is_some());
+        if had
+            && report.leader_contact.is_none()
+            && self.live_leader() == Some((epoch.server, epoch))
+        {
+            self.suspect(epoch.server);
+        }
     }
 
     fn why_refused(&self, report: &Report) -> Option<String> {

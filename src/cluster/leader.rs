@@ -1,10 +1,7 @@
-//! A leader: one batch in flight (P3), committed when every member of the newest view has it (P5); views
-//! that shrink (P7, P9) and grow (P8) are entries like any other.
+//! A leader: one batch in flight (P3), committed when every member of the newest view has it (P5). How
+//! views change is told in `views`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     core::{Core, Standing},
@@ -12,8 +9,7 @@ use super::{
     event::{Effect, OpId, Operation, ReadId, Time},
     log::{Entry, Hash, Payload, Position, Seq, View},
     log_index::Chunk,
-    message::{Body, KnownCommitted, Message},
-    mutant::Mutant,
+    message::{KnownCommitted, Message},
     reads::Reads,
     stream::Progress,
 };
@@ -56,7 +52,7 @@ pub(super) struct Batch {
     /// When the batch was begun.
     pub(super) since: Time,
     /// When its newest part was sent.
-    sent: Time,
+    pub(super) sent: Time,
     /// Reads that waited already when the batch was begun.
     reads_until: Option<ReadId>,
 }
@@ -66,7 +62,7 @@ impl Batch {
         self.chunks[self.chunks.len() - 1].last()
     }
 
-    fn newest_view(&self) -> Option<&View> {
+    pub(super) fn newest_view(&self) -> Option<&View> {
         let entries = self.chunks.iter().rev().flat_map(|chunk| chunk.entries.iter().rev());
         entries.into_iter().find_map(|entry| match &entry.payload {
             Payload::View(view) => Some(view),
@@ -178,22 +174,6 @@ impl Core {
         }
     }
 
-    /// The newest view, proposed or committed.
-    pub(super) fn newest_members(&self) -> BTreeSet<ServerId> {
-        let leader = self.leader.as_ref();
-        let proposed = leader.and_then(|leader| leader.batch.as_ref()?.newest_view());
-        proposed.map_or_else(|| self.log.members(), |view| view.members.clone())
-    }
-
-    fn minimum(&self) -> usize {
-        let forced = self.leader.as_ref().is_some_and(|leader| leader.forced);
-        if forced || self.mutant == Some(Mutant::ExcludesOnSilence) {
-            1
-        } else {
-            self.policy_minimum()
-        }
-    }
-
     pub(super) fn turn_leader(&mut self) {
         if self.leader.is_none() || self.resign_without_disk() {
             return;
@@ -220,58 +200,6 @@ impl Core {
         }
     }
 
-    /// P9: whether this member may be left out.
-    fn is_excludable(&self, id: ServerId) -> bool {
-        self.has_new_life(id) || self.is_dead(id) || self.is_silent(id)
-    }
-
-    /// The life that belongs to the view is over.
-    pub(super) fn has_new_life(&self, id: ServerId) -> bool {
-        let Some(leader) = &self.leader else { return false };
-        leader.lives.get(&id).copied() != self.peers[&id].incarnation
-    }
-
-    /// What an earlier life acknowledged says nothing about the next one, nor is that one fed before it
-    /// registers.
-    fn forget_ended_lives(&mut self) {
-        let Some(leader) = self.leader.as_mut() else { return };
-        let peers = &self.peers;
-        leader.progress.retain(|id, progress| peers[id].incarnation == Some(progress.life));
-    }
-
-    /// P7.
-    fn shrink(&mut self) {
-        let Some(leader) = &self.leader else { return };
-        if leader.is_committing() {
-            return;
-        }
-        let members = self.newest_members();
-        let others = members.iter().filter(|id| **id != self.me());
-        let out: BTreeSet<ServerId> =
-            others.copied().filter(|id| self.is_excludable(*id)).collect();
-        let rest: BTreeSet<ServerId> = members.difference(&out).copied().collect();
-        let enough = rest.len() >= self.minimum();
-        let back = out.iter().any(|id| self.has_new_life(*id) && self.is_live(*id));
-        let now = self.now;
-        let leader = self.leader.as_mut().expect("checked above");
-        if out.is_empty() {
-            leader.short_since = None;
-            return;
-        }
-        if !enough {
-            let since = *leader.short_since.get_or_insert(now);
-            if back || now.0 >= since.0 + self.settings.timing.failure_timeout {
-                self.step_down("too few members are left", false);
-            }
-            return;
-        }
-        leader.short_since = None;
-        leader.progress.retain(|id, _| !out.contains(id));
-        let names: Vec<String> = out.iter().map(ToString::to_string).collect();
-        self.tell(format!("goes on without {}", names.join(", ")));
-        self.propose(vec![Payload::View(View { members: rest, forced: false })]);
-    }
-
     /// A batch that neither commits nor loses the member it waits for ends with the lead.
     fn give_up_if_stuck(&mut self) {
         let Some(leader) = &self.leader else { return };
@@ -285,61 +213,6 @@ impl Core {
         if batch.commit.is_none() && batch.digest.is_some() && self.now.0 >= batch.sent.0 + limit {
             self.step_down("a batch found no end", false);
         }
-    }
-
-    /// P9: a member whose heart beats and whose disk or stream is stuck is asked to leave.
-    fn evict_the_stuck(&mut self) {
-        let Some(leader) = &self.leader else { return };
-        let Some(batch) = &leader.batch else { return };
-        let overdue = self.now.0 >= batch.sent.0 + self.settings.timing.ack_timeout;
-        if batch.commit.is_some() || self.now < leader.next_evict {
-            return;
-        }
-        let end = batch.last().seq;
-        let members = self.newest_members();
-        let stuck = members.iter().filter(|id| **id != self.me()).filter(|id| {
-            let progress = leader.progress.get(id);
-            let behind = progress.is_none_or(|progress| progress.acked < end);
-            behind && (overdue || progress.is_some_and(|progress| progress.no_disk))
-        });
-        let stuck: Vec<ServerId> = stuck.copied().collect();
-        if stuck.is_empty() || members.len() - stuck.len() < self.minimum() {
-            return;
-        }
-        let epoch = leader.epoch;
-        let again = Time(self.now.0 + self.settings.timing.heartbeat_interval);
-        for id in stuck {
-            let nonce = self.new_nonce();
-            self.send(id, nonce, Body::Evict { epoch });
-        }
-        if let Some(leader) = self.leader.as_mut() {
-            leader.next_evict = again;
-        }
-    }
-
-    /// P8: one server that has everything is taken in.
-    fn grow(&mut self) {
-        let Some(leader) = &self.leader else { return };
-        if leader.batch.is_some() || !leader.serving || self.shutting_down.is_some() {
-            return;
-        }
-        let mut members = self.newest_members();
-        let end = self.log.last_seq();
-        let joins = leader.progress.iter().find(|(id, progress)| {
-            !members.contains(id)
-                && progress.acked == end
-                && !progress.awaits_snapshot()
-                && self.is_live(**id)
-                && self.peers[id].incarnation == Some(progress.life)
-        });
-        let Some((id, progress)) = joins else { return };
-        let (id, life) = (*id, progress.life);
-        members.insert(id);
-        if let Some(leader) = self.leader.as_mut() {
-            leader.lives.insert(id, life);
-        }
-        self.tell(format!("takes server {id} into the in-sync set"));
-        self.propose(vec![Payload::View(View { members, forced: false })]);
     }
 
     /// P5.
@@ -392,41 +265,5 @@ impl Core {
         let end = self.log.last().expect("a committed log is not empty");
         assert!(end.seq >= self.committed_seq(), "what is known to be committed never falls");
         self.known = Some(KnownCommitted { epoch: end.epoch, seq: end.seq, hash: end.hash });
-    }
-
-    fn view_committed(&mut self) {
-        let members = self.log.members();
-        let me = self.me();
-        let leader = self.leader.as_mut().expect("a leader commits");
-        leader.lives.retain(|id, _| members.contains(id));
-        let epoch = leader.epoch;
-        let first = !leader.serving;
-        leader.serving = true;
-        let waiting = std::mem::take(&mut leader.waiting);
-        assert!(members.contains(&me), "a leader is in its own view");
-        self.standing = Standing::Follower(epoch);
-        self.trust_own_log();
-        let names: Vec<String> = members.iter().map(ToString::to_string).collect();
-        let names = names.join(", ");
-        if first {
-            self.tell(format!("leads epoch {epoch} with {names} in sync"));
-        } else {
-            self.tell(format!("in sync now: {names}"));
-        }
-        for message in waiting.into_values() {
-            if self.peers[&message.from].incarnation == Some(message.incarnation) {
-                self.on_register(message);
-            }
-        }
-    }
-
-    /// What that server may believe to be committed. A life that is not registered hears nothing: it could
-    /// take the membership of its predecessor for its own.
-    pub(super) fn known_for(&self, id: ServerId) -> Option<KnownCommitted> {
-        let Some(leader) = &self.leader else { return self.known };
-        let life = self.peers[&id].incarnation;
-        let fed = leader.progress.get(&id).is_some_and(|progress| Some(progress.life) == life);
-        let known = KnownCommitted { epoch: leader.epoch, ..self.known? };
-        fed.then_some(known)
     }
 }

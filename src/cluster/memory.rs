@@ -52,6 +52,12 @@ impl Core {
         }
     }
 
+    /// What may get lost in a crash is written within a second.
+    pub(super) fn remember_later(&mut self) {
+        self.memory_changed = true;
+        self.next_memory = Time(self.now.0 + WRITE_EVERY);
+    }
+
     pub(super) fn turn_memory(&mut self) {
         if self.memory_changed && self.now >= self.next_memory {
             self.next_memory = Time(self.now.0 + WRITE_EVERY);
@@ -120,7 +126,8 @@ impl Core {
     pub(super) fn epoch_jump(&mut self) -> u64 {
         let fresh = self.own_memory().filter(|own| own.durable == TRUSTED);
         let Some(own) = fresh.filter(|_| !self.is_majority_policy()) else { return 1 };
-        self.note_about_itself(own.starts, HAS_LED_SINCE);
+        // Durable with the promise that is about to be given.
+        self.set_note_about_itself(own.starts, HAS_LED_SINCE);
         1 + self.random.number_below(JUMP)
     }
 
@@ -129,8 +136,12 @@ impl Core {
     }
 
     fn note_about_itself(&mut self, starts: u64, durable: u64) {
+        self.set_note_about_itself(starts, durable);
+        self.persist();
+    }
+
+    fn set_note_about_itself(&mut self, starts: u64, durable: u64) {
         let memory = PeerMemory { uuid: self.local.uuid, starts, durable };
         self.local.peers.insert(self.settings.id, memory);
-        self.persist();
     }
 }

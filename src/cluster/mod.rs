@@ -17,6 +17,10 @@
 //!   when it was sent. DEAD is two refused connects or the last words of a life; SILENT is a heartbeat
 //!   unanswered for the failure timeout. Both are about one life, and a sign of life voids them, as does
 //!   seeing that server taken into a view. A new life of another process is introduced by its report.
+//!   Nobody waits for a heartbeat to look (`probe`): a peer is suspected when a stream with it ended, when a
+//!   message that may be old voided what was found, when a candidate asks for a promise against it, and
+//!   when another follower of the same leader lost it, which then says so at once. A suspected peer is probed
+//!   four times in a heartbeat interval until it is dead, silent, or answers what was asked later.
 //! - **Write** (P3, P5, P6; `leader`): one batch in flight, sent first, applied meanwhile, committed when
 //!   every member of the newest view acknowledged it. An (epoch, seq) is never reused, for a restarted
 //!   leader needs a new epoch.
@@ -24,10 +28,10 @@
 //!   acknowledge. What the leader committed is believed only if the own entry there has the same hash. A server is
 //!   in sync once it knows as committed an entry of the leader's own epoch and is in every view from there
 //!   on.
-//! - **Shrink, grow** (P7, P8; `leader`): views are entries. A new life of a member is not fed, and is told
+//! - **Shrink, grow** (P7, P8; `views`): views are entries. A new life of a member is not fed, and is told
 //!   nothing about what is committed, before the view without its old life is committed: otherwise it could
 //!   take its predecessor's membership for its own.
-//! - **Evict** (P9; `leader`, `follower`): a member whose heart beats and whose stream is stuck consents to leave.
+//! - **Evict** (P9; `views`, `follower`): a member whose heart beats and whose stream is stuck consents to leave.
 //! - **Succession** (P10 to P12; `succession`, `candidate`): the lowest live in-sync server stands first, and
 //!   only if it can win; a server in contact with a serving leader promises nothing. The winner fetches what the
 //!   longest promised log has, and serves after its first view is committed. While a winner brings its
@@ -36,7 +40,7 @@
 //! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead.
 //! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`).
 //! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
-//! - **Catch up** (P17; `stream` at the leader, `follower`): from the batches in memory, from the store, or
+//! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory, from the store, or
 //!   by a snapshot. Logs are compared by where their epochs begin. A snapshot is taken only if its
 //!   place is not before the own end.
 //! - **Trim** (P19; `trim`).
@@ -64,17 +68,21 @@ mod heartbeat;
 mod leader;
 mod log;
 mod log_index;
+mod mail;
 mod memory;
 mod message;
 mod mutant;
 mod peer;
+mod probe;
 mod random;
 mod reads;
+mod registration;
 mod status;
 mod step_down;
 mod stream;
 mod succession;
 mod trim;
+mod views;
 mod work;
 
 pub use self::core::Core;

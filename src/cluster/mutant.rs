@@ -22,8 +22,6 @@ pub enum Mutant {
     ResignIsDeath,
     /// DEAD evidence outlives the peer's next life.
     StaleEvidence,
-    /// What the leader committed is believed without comparing hashes.
-    BelievesWithoutHash,
     /// A read is served after an answer to a heartbeat that was sent before it.
     OldAnswerServesRead,
     /// A wiped server under `majority` accepts and promises at once.
@@ -32,7 +30,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, with the names that the walker's command line takes.
-    pub const ALL: [(&'static str, Mutant); 12] = [
+    pub const ALL: [(&'static str, Mutant); 11] = [
         ("resumes-old-epoch", Mutant::ResumesOldEpoch),
         ("excludes-on-silence", Mutant::ExcludesOnSilence),
         ("skips-fetch", Mutant::SkipsFetch),
@@ -42,7 +40,6 @@ impl Mutant {
         ("forgets-promised-to", Mutant::ForgetsPromisedTo),
         ("resign-is-death", Mutant::ResignIsDeath),
         ("stale-evidence", Mutant::StaleEvidence),
-        ("believes-without-hash", Mutant::BelievesWithoutHash),
         ("old-answer-serves-read", Mutant::OldAnswerServesRead),
         ("forgets-promise", Mutant::ForgetsPromise),
     ];

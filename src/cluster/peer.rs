@@ -12,6 +12,16 @@ use super::{
 /// How many unanswered heartbeats are remembered; the oldest one, which decides, is always kept.
 const OUTSTANDING: usize = 64;
 
+/// A probe of a peer. One at a time, so that no result is taken for that of a later one.
+#[derive(Clone, Copy, Debug)]
+enum Probe {
+    Idle,
+    /// Under way, and nothing was heard since.
+    Running(Time),
+    /// Under way, and its result proves nothing any more.
+    Void(Time),
+}
+
 /// What this server knows of another one.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
@@ -29,9 +39,11 @@ pub(super) struct Peer {
     pub(super) answered: Option<(u64, Incarnation, Epoch)>,
     /// When it was found dead.
     dead: Option<Time>,
-    /// A probe is under way and nothing was heard since.
-    probing: bool,
-    next_probe: Time,
+    probe: Probe,
+    /// When the newest probe was begun.
+    probed: Option<Time>,
+    /// Since when there is reason to think that it died: it is probed until that is settled.
+    suspected: Option<Time>,
     /// The epoch that it gave up.
     pub(super) resigned: Option<Epoch>,
     /// Why its messages are refused.
@@ -48,8 +60,9 @@ impl Peer {
             contact: None,
             answered: None,
             dead: None,
-            probing: false,
-            next_probe: Time(Duration::ZERO),
+            probe: Probe::Idle,
+            probed: None,
+            suspected: None,
             resigned: None,
             refused: None,
         }
@@ -57,14 +70,26 @@ impl Peer {
 
     /// Another life begins: what was seen of the last one proves nothing about it.
     pub(super) fn new_life(&mut self, incarnation: Incarnation) {
-        let promised = self.promised;
-        *self = Peer { incarnation: Some(incarnation), promised, ..Peer::new() };
+        self.void_probe();
+        let (promised, probe, probed) = (self.promised, self.probe, self.probed);
+        *self = Peer { incarnation: Some(incarnation), promised, probe, probed, ..Peer::new() };
     }
 
-    /// A message came: whatever was believed, it lives.
-    pub(super) fn heard(&mut self) {
-        self.dead = None;
-        self.probing = false;
+    fn void_probe(&mut self) {
+        if let Probe::Running(since) = self.probe {
+            self.probe = Probe::Void(since);
+        }
+    }
+
+    /// A message came: whatever was believed, it lives. But it may have been under way for long, and the
+    /// sender dead by now.
+    pub(super) fn heard(&mut self, now: Time) {
+        if self.dead.take().is_some() {
+            (self.suspected, self.probed) = (Some(now), None);
+        } else if matches!(self.probe, Probe::Running(_)) {
+            self.suspected = Some(now);
+        }
+        self.void_probe();
     }
 
     pub(super) fn asked(&mut self, nonce: u64, now: Time) {
@@ -74,33 +99,46 @@ impl Peer {
         self.outstanding.push_back((nonce, now));
     }
 
-    /// It answered this heartbeat; returns whether it was not answered before.
-    pub(super) fn answer(&mut self, nonce: u64, incarnation: Incarnation, promised: Epoch) -> bool {
+    /// It answered this heartbeat. An answer of a server that may have forgotten its promises is a contact,
+    /// and proves nothing for reads.
+    pub(super) fn answer(
+        &mut self,
+        nonce: u64,
+        incarnation: Incarnation,
+        promised: Epoch,
+        remembers: bool,
+    ) {
         let Some(index) = self.outstanding.iter().position(|(asked, _)| *asked == nonce) else {
-            return false;
+            return;
         };
-        self.contact = Some(self.outstanding[index].1);
+        let sent = self.outstanding[index].1;
+        self.contact = Some(sent);
+        if self.suspected.is_some_and(|since| since < sent) {
+            self.suspected = None;
+        }
         self.outstanding.drain(..=index);
-        self.answered = Some((nonce, incarnation, promised));
-        true
+        if remembers {
+            self.answered = Some((nonce, incarnation, promised));
+        }
     }
 
     /// Own time was lost: unanswered heartbeats prove nothing.
     pub(super) fn forget_unanswered(&mut self) {
         self.outstanding.clear();
-        self.dead = None;
-        self.probing = false;
+        self.void_dead();
+        self.suspected = None;
     }
 
     /// Two connects were refused, or its last words were that this life is over.
     pub(super) fn found_dead(&mut self, now: Time) {
         self.dead = Some(now);
+        self.suspected = None;
     }
 
     /// It was taken into a view: what was found before is about another life.
     pub(super) fn void_dead(&mut self) {
         self.dead = None;
-        self.probing = false;
+        self.void_probe();
     }
 
     /// DEAD evidence that is not too old.
@@ -128,21 +166,38 @@ impl Peer {
         self.contact
     }
 
-    /// Whether a probe is due; notes that it is under way.
-    pub(super) fn begin_probe(&mut self, now: Time, again_after: Duration) -> bool {
-        if now < self.next_probe {
-            return false;
-        }
-        self.probing = true;
-        self.next_probe = Time(now.0 + again_after);
-        true
+    /// There is reason to think that it died.
+    pub(super) fn suspect(&mut self, now: Time) {
+        self.suspected.get_or_insert(now);
     }
 
-    /// The probe ended; counts only if nothing was heard meanwhile.
-    pub(super) fn end_probe(&mut self, refused: bool, now: Time) {
-        if self.probing && refused {
-            self.found_dead(now);
+    /// Whether it is to be probed until it is known whether it died; a silent one is given up.
+    pub(super) fn is_suspected(&self, now: Time, timeout: Duration) -> bool {
+        self.suspected.is_some_and(|since| now.0 < since.0 + timeout)
+    }
+
+    /// When a probe may begin that keeps this distance from the last one.
+    pub(super) fn next_probe(&self, apart: Duration, lost_after: Duration) -> Time {
+        let next = self.probed.map_or(Time(Duration::ZERO), |at| Time(at.0 + apart));
+        match self.probe {
+            Probe::Idle => next,
+            Probe::Running(since) | Probe::Void(since) => next.max(Time(since.0 + lost_after)),
         }
-        self.probing = false;
+    }
+
+    pub(super) fn begin_probe(&mut self, now: Time) {
+        self.probe = Probe::Running(now);
+        self.probed = Some(now);
+    }
+
+    /// The probe ended; counts only if nothing was heard meanwhile. Otherwise a refusal is a reason for
+    /// another one, at once.
+    pub(super) fn end_probe(&mut self, refused: bool, now: Time) {
+        match self.probe {
+            Probe::Running(_) if refused => self.found_dead(now),
+            Probe::Void(_) if refused => self.probed = None,
+            _ => {}
+        }
+        self.probe = Probe::Idle;
     }
 }

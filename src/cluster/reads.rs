@@ -1,5 +1,6 @@
 //! P15: when a leader may answer reads. No clock: every member must have answered a heartbeat that was
-//! sent after the read arrived, in this epoch, or a batch that was begun after it must be committed.
+//! sent after the read arrived, in this epoch, or a batch that was begun after it must be committed. The
+//! answer of a Blank server does not count: it may have promised a greater epoch before its disk was lost.
 
 use std::collections::BTreeSet;
 

@@ -17,7 +17,8 @@ impl Core {
             self.turn_candidate();
             return;
         }
-        if !self.may_stand() || self.live_leader().is_some() || self.somebody_begins_to_lead() {
+        let led = self.live_leader().is_some() || self.others_see_a_leader();
+        if !self.may_stand() || led || self.somebody_begins_to_lead() {
             self.leaderless_since = None;
             return;
         }
@@ -25,7 +26,7 @@ impl Core {
             self.leaderless_since = Some(self.now);
         }
         let due = self.election_deadline().is_some_and(|at| self.now >= at);
-        if due && !self.others_see_a_leader() && self.is_winnable() {
+        if due && self.is_winnable() {
             self.stand();
         }
     }
@@ -67,9 +68,10 @@ impl Core {
                 self.has_authority()
             } else {
                 let report = self.peers[&id].report.as_ref();
-                report.is_some_and(|report| {
-                    matches!(report.mode, Mode::Follower(_) | Mode::Leader(_))
-                })
+                // One that asks already keeps its rank, so that nobody stands against it.
+                let ahead =
+                    |mode| matches!(mode, Mode::Follower(_) | Mode::Candidate(_) | Mode::Leader(_));
+                report.is_some_and(|report| ahead(report.mode))
             };
             (!authority, !members.contains(&id), id)
         };
@@ -141,7 +143,7 @@ impl Core {
         if let Err(reason) = self.may_promise(message, epoch) {
             self.answer(message, Body::PrepareRefused { epoch, reason });
             if let Some((leader, _)) = self.live_leader() {
-                self.probe(leader, Duration::ZERO);
+                self.suspect(leader);
             }
             return;
         }

@@ -9,7 +9,7 @@ mod world;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
-use chinwag::cluster::{Core, Event, Mode, Policy, ServerId, Time, Timing};
+use chinwag::cluster::{Core, Event, Mode, Mutant, Policy, ServerId, Time, Timing};
 use world::World;
 
 const SCRIPTS: &str = "tests/scripts/cluster";
@@ -28,7 +28,7 @@ fn every_story_comes_out_as_told() {
     let mut failures = Vec::new();
     for path in scripts() {
         let text = fs::read_to_string(&path).expect("a story is text");
-        if let Err(what) = tell(&text) {
+        if let Err(what) = tell(&text, None).and_then(|()| tell_without_its_rule(&text)) {
             failures.push(format!("{}: {what}", path.display()));
         }
     }
@@ -51,10 +51,42 @@ fn every_rule_has_a_story() {
 fn a_wrong_expectation_fails() {
     let story =
         "# Nobody serves.\nservers 3 majority\nstart 1 2 3\nrun 1000\nexpect serving nobody\n";
-    assert!(tell(story).is_err());
+    assert!(tell(story, None).is_err());
 }
 
-fn tell(text: &str) -> Result<(), String> {
+/// `# Without NAME: I3.` names a mutant under which the story breaks that invariant.
+fn tell_without_its_rule(text: &str) -> Result<(), String> {
+    for line in text.lines() {
+        let Some(claim) = line.strip_prefix("# Without ") else { continue };
+        let (name, invariant) =
+            claim.trim_end_matches('.').split_once(": ").ok_or("'# Without NAME: INVARIANT.'")?;
+        let mutant = Mutant::ALL.iter().find(|(own, _)| *own == name).ok_or("a mutant's name")?.1;
+        let Err(what) = tell(text, Some(mutant)) else {
+            return Err(format!("nothing breaks without {name}"));
+        };
+        if !what.contains(&format!(": {invariant}: ")) {
+            return Err(format!("without {name}: {what}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let told: Vec<String> = scripts()
+        .iter()
+        .map(|path| fs::read_to_string(path).expect("a story is text"))
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let walker = include_str!("walker.rs");
+    for (name, mutant) in Mutant::ALL {
+        let by_story = told.iter().any(|line| line.starts_with(&format!("# Without {name}: ")));
+        let by_walk = walker.contains(&format!("(Mutant::{mutant:?}, "));
+        assert!(by_story || by_walk, "nothing shows that {name} is wrong");
+    }
+}
+
+fn tell(text: &str, mutant: Option<Mutant>) -> Result<(), String> {
     let opening = text.lines().next().unwrap_or_default();
     if !opening.starts_with("# ") || !opening.ends_with('.') {
         return Err("a story opens with a sentence: '# … .'".to_owned());
@@ -65,10 +97,13 @@ fn tell(text: &str) -> Result<(), String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let result = play(&mut world, line);
+        let result = play(&mut world, line, mutant);
         let violated = world.as_ref().and_then(|world: &World| world.failed.clone());
-        if let Some(what) = violated.or(result.err()) {
-            for line in world.and_then(|mut world| world.trace.take()).unwrap_or_default() {
+        // Under a mutant only what must never be counts, not what the story expects.
+        let unmet = result.err().filter(|_| mutant.is_none());
+        if let Some(what) = violated.or(unmet) {
+            let lines = world.and_then(|mut world| world.trace.take()).unwrap_or_default();
+            for line in lines.into_iter().filter(|_| mutant.is_none()) {
                 println!("{line}");
             }
             return Err(format!("line {}: {line}: {what}", index + 1));
@@ -77,7 +112,7 @@ fn tell(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn play(world: &mut Option<World>, line: &str) -> Result<(), String> {
+fn play(world: &mut Option<World>, line: &str, mutant: Option<Mutant>) -> Result<(), String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     if let ["servers", count, policy] = words[..] {
         let policy = match policy {
@@ -85,7 +120,7 @@ fn play(world: &mut Option<World>, line: &str) -> Result<(), String> {
             "majority" => Policy::Majority,
             _ => return Err("a policy".to_owned()),
         };
-        let mut new = World::new(number(count)? as u32, policy, Timing::default(), 1, None);
+        let mut new = World::new(number(count)? as u32, policy, Timing::default(), 1, mutant);
         new.trace = Some(Vec::new());
         *world = Some(new);
         return Ok(());
@@ -93,12 +128,26 @@ fn play(world: &mut Option<World>, line: &str) -> Result<(), String> {
     let world = world.as_mut().ok_or("servers come first")?;
     match words[..] {
         ["expect", ..] => expect(world, &words[1..]),
+        ["within", millis, "expect", ..] => expect_within(world, number(millis)?, &words[3..]),
         ["run", millis] => {
             world.run_for(Duration::from_millis(number(millis)?));
             Ok(())
         }
         [act, ref rest @ ..] => do_act(world, act, rest),
         [] => Ok(()),
+    }
+}
+
+/// Messages and disks take no time here: what passes is what the servers wait for a timer.
+fn expect_within(world: &mut World, millis: u64, words: &[&str]) -> Result<(), String> {
+    let end = world.now + Duration::from_millis(millis);
+    loop {
+        world.settle();
+        let result = expect(world, words);
+        if result.is_ok() || world.failed.is_some() || world.now >= end {
+            return result;
+        }
+        world.run_for(Duration::from_millis(1));
     }
 }
 
@@ -112,11 +161,34 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
     match (act, rest) {
         ("settle", []) => world.settle(),
         ("heal", []) => world.cut.clear(),
-        ("lose", []) => world.network.clear(),
+        ("lose", []) => {
+            world.loses = true;
+            world.network.clear();
+        }
+        ("deliver", [from, to]) => world.deliver_between(server(from)?, server(to)?),
+        ("store", [id]) => {
+            let id = server(id)?;
+            while world.has_store_work(id) {
+                world.run_store(id);
+            }
+        }
         ("wipe", [id]) => world.wipe(server(id)?, false),
         ("reset", [id]) => world.wipe(server(id)?, true),
+        ("probed", [id, peer]) => {
+            let (id, peer) = (server(id)?, server(peer)?);
+            if world.next_probe(id) != Some(peer) {
+                return Err("it probes somebody else".to_owned());
+            }
+            world.end_probe(id);
+        }
+        ("vanish", [id]) => world.vanish(server(id)?),
+        ("ended", [id, peer]) => {
+            let peer = server(peer)?;
+            world.step(server(id)?, Event::StreamEnded { peer });
+        }
         ("cut", [from, to]) => {
             let (from, to) = (server(from)?, server(to)?);
+            world.loses = true;
             world.cut.extend([(from, to), (to, from)]);
         }
         ("submit", [id]) => world.submit(server(id)?).map(drop).ok_or("takes no updates")?,
@@ -138,7 +210,10 @@ fn act_on(world: &mut World, act: &str, id: ServerId) {
     match act {
         "start" => world.start(id),
         "crash" => world.crash(id),
-        "pause" => world.node(id).paused = true,
+        "pause" => {
+            world.loses = true;
+            world.node(id).paused = true;
+        }
         "resume" => world.node(id).paused = false,
         "stall" => world.node(id).stalled = true,
         "shutdown" => world.step(id, Event::Shutdown),

@@ -7,7 +7,11 @@ use std::{
 
 use chinwag::cluster::{Event, Mode, Mutant, Policy, ServerId, Timing};
 
-use crate::world::{Flight, World};
+use crate::{
+    chance::Chance,
+    healing::heal_and_demand,
+    world::{Flight, World},
+};
 
 /// What kind of walks.
 pub(crate) struct Profile {
@@ -66,6 +70,7 @@ impl Walks {
         let start = &self.begun[chance.below(self.begun.len())];
         let mut world = start.clone();
         world.trace = trace.then(Vec::new);
+        world.loses = true;
         let mut walk = Walk::new(&mut world, chance);
         if let Some(mutant) = self.mutant {
             walk.focus(mutant);
@@ -103,27 +108,6 @@ fn begin(servers: u32, profile: &Profile) -> World {
     assert_eq!(world.failed, None, "the cluster begins without a fault");
     assert_eq!(world.leaders().len(), 1, "a cluster begins");
     world
-}
-
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    fn percent(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
 }
 
 struct Walk<'a> {
@@ -185,7 +169,7 @@ impl<'a> Walk<'a> {
             }
         }
         if demand_liveness && self.chance.percent(25) && self.world.failed.is_none() {
-            self.heal_and_demand();
+            heal_and_demand(self.world, self.wiped);
         }
     }
 
@@ -379,70 +363,4 @@ impl<'a> Walk<'a> {
         self.world.wipe(id, reset);
         self.world.start(id);
     }
-
-    /// I10 and the liveness goals: after the faults everybody gets there, with the same log.
-    fn heal_and_demand(&mut self) {
-        let world = &mut *self.world;
-        world.note(|| "everything heals".to_owned());
-        world.cut.clear();
-        for id in world.ids() {
-            world.node(id).paused = false;
-            if !world.is_up(id) {
-                world.start(id);
-            }
-            world.step(id, Event::DiskLow(false));
-        }
-        for _ in 0..40 {
-            world.run_for(Duration::from_millis(500));
-            // A shutdown that was under way ended.
-            for id in world.ids() {
-                if !world.is_up(id) {
-                    world.start(id);
-                }
-            }
-            if world.failed.is_some() || agree(world) {
-                break;
-            }
-        }
-        // The only disk of the only member of a view is lost: an operator must decide.
-        if self.wiped && world.policy == Policy::Available && world.leaders().is_empty() {
-            return;
-        }
-        if world.failed.is_none() && !agree(world) {
-            let state: Vec<String> =
-                world.ids().into_iter().map(|id| describe(world, id)).collect();
-            world.violate(format!("I10: no agreement after healing: {}", state.join("; ")));
-            return;
-        }
-        let leader = world.leaders()[0];
-        let update = world.submit(leader);
-        world.run_for(Duration::from_millis(200));
-        let done = world.acknowledged.last().map(|one| one.waiter);
-        if world.failed.is_none() && (update.is_none() || done != update) {
-            world.violate("L2: a healed cluster does not take updates".to_owned());
-        }
-    }
-}
-
-/// One server serves, all are in sync with it, and all logs are the same.
-fn agree(world: &World) -> bool {
-    let leaders = world.leaders();
-    let [leader] = leaders[..] else { return false };
-    let Some(core) = world.core(leader) else { return false };
-    let status = core.status(chinwag::cluster::Time(world.now));
-    let same = |id: &ServerId| {
-        let log = world.nodes[id].disk.log.as_ref().map(|log| log.last());
-        let mode = world.core(*id).map(|core| core.mode());
-        log == status.last
-            && matches!(mode, Some(Mode::Follower(_) | Mode::Leader(_)))
-            && status.in_sync.contains(id)
-    };
-    world.ids().iter().all(same)
-}
-
-fn describe(world: &World, id: ServerId) -> String {
-    let Some(core) = world.core(id) else { return format!("{id} down") };
-    let status = core.status(chinwag::cluster::Time(world.now));
-    let last = status.last.map_or(0, |last| last.seq);
-    format!("{id} {:?} ends {last} in sync {:?} '{}'", status.mode, status.in_sync, status.note)
 }

@@ -12,6 +12,8 @@
 
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
+mod chance;
+mod healing;
 mod show;
 mod walk;
 mod world;
@@ -75,7 +77,8 @@ fn main() -> ExitCode {
 }
 
 fn fresh_seed() -> u64 {
-    getrandom::u64().map_or(1, |drawn| drawn % 1_000_000_000_000)
+    // Short enough to be typed again.
+    getrandom::u64().expect("the system's random numbers") % 1_000_000_000_000
 }
 
 fn walk_for(profile: &Profile, seed: u64, count: u64, trace: bool) -> bool {

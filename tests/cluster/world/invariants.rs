@@ -1,0 +1,160 @@
+//! What must hold, checked whenever something becomes durable, is answered, or a server leads.
+
+use chinwag::cluster::{Core, Entry, Hash, Mode, Payload, Policy, Seq, ServerId, View};
+
+use super::{Acknowledged, Node, World};
+
+impl World {
+    /// I2: an (epoch, seq) names one entry.
+    pub(super) fn record(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let known = *self.entries.entry((entry.epoch, entry.seq)).or_insert(entry.hash);
+            if known != entry.hash {
+                self.violate(format!("I2: two entries at {} {}", entry.epoch, entry.seq));
+            }
+        }
+    }
+
+    /// I3's first half: an acknowledged update is on the disk of every member of the view.
+    pub(super) fn acknowledge(&mut self, id: ServerId, until: Seq) {
+        let node = self.node(id);
+        let (done, rest): (Vec<_>, Vec<_>) =
+            node.taken.drain(..).partition(|(_, seq)| *seq <= until);
+        node.taken = rest;
+        for (waiter, seq) in done {
+            let log = self.nodes[&id].disk.log.as_ref().expect("a leader has a log");
+            let hash = log.entries[seq as usize - 1].hash;
+            self.acknowledged.push(Acknowledged { waiter, seq, hash });
+        }
+    }
+
+    pub(super) fn serve_reads(&mut self, id: ServerId, until: u64, seq: Seq) {
+        let node = self.node(id);
+        let later = node.reads.split_off(&(until + 1));
+        let served = std::mem::replace(&mut node.reads, later);
+        let durable = node.disk.log.as_ref().map_or(0, |log| log.entries.len() as Seq);
+        if seq > durable {
+            self.violate(format!("P15: {id} shall read entry {seq}, which it has not committed"));
+        }
+        self.served_reads.extend(served.keys());
+        let Some(count) = served.into_values().max() else { return };
+        if let Some(lost) = self.missing_at(id, count) {
+            self.violate(format!(
+                "I9: a read at {id} misses update {lost}, acknowledged before it"
+            ));
+        }
+    }
+
+    /// The first of the oldest `count` acknowledged updates that this server's log lacks.
+    fn missing_at(&self, id: ServerId, count: usize) -> Option<u64> {
+        if self.forced || (self.split && self.policy == Policy::Available) {
+            return None;
+        }
+        let log = self.nodes[&id].disk.log.as_ref()?;
+        let missing =
+            self.acknowledged[..count].iter().find(|one| !log.holds(one.seq, one.hash))?;
+        // What no disk holds any more went with the disks, not by a rule.
+        let kept = |node: &Node| {
+            let logs = node.disk.log.iter().chain(&node.disk.aside);
+            logs.into_iter().any(|log| log.holds(missing.seq, missing.hash))
+        };
+        self.nodes.values().any(kept).then_some(missing.waiter)
+    }
+
+    /// I1, I3 and I7: whoever serves is alone in its epoch and has everything acknowledged.
+    pub(super) fn check_lead(&mut self, id: ServerId) {
+        let Some(core) = &self.nodes[&id].core else { return };
+        let mode = core.mode();
+        if matches!(mode, Mode::Follower(_) | Mode::Leader(_)) {
+            let life = core.incarnation();
+            let serving = core.serving();
+            if self.is_in_committed_view(id) {
+                self.node(id).in_sync_life = Some(life);
+            }
+            let Mode::Leader(epoch) = mode else { return };
+            if !serving {
+                return;
+            }
+            match self.served.insert(epoch, life) {
+                Some(before) if before == life => return,
+                Some(_) => {
+                    self.violate(format!("I1: epoch {epoch} is served twice"));
+                }
+                None => {}
+            }
+            self.note(|| format!("{id} serves epoch {epoch}"));
+            if let Some(lost) = self.missing_at(id, self.acknowledged.len()) {
+                self.violate(format!("I3: {id} leads without the acknowledged update {lost}"));
+            }
+        }
+    }
+
+    /// Whether the newest view of its log was committed and holds this server.
+    fn is_in_committed_view(&self, id: ServerId) -> bool {
+        self.newest_view(id).is_some_and(|(hash, view)| {
+            view.members.contains(&id) && self.committed_views.contains(&hash)
+        })
+    }
+
+    /// Whether it is in the newest view of its log, which is not committed yet.
+    pub(crate) fn is_joining(&self, id: ServerId) -> bool {
+        self.newest_view(id).is_some_and(|(hash, view)| {
+            view.members.contains(&id) && !self.committed_views.contains(&hash)
+        })
+    }
+
+    fn newest_view(&self, id: ServerId) -> Option<(Hash, &View)> {
+        let log = self.nodes[&id].disk.log.as_ref()?;
+        log.entries.iter().rev().find_map(|entry| match &entry.payload {
+            Payload::View(view) => Some((entry.hash, view)),
+            _ => None,
+        })
+    }
+
+    /// I4, and whether a member that lived was left out.
+    pub(super) fn check_commit(&mut self, id: ServerId, entries: &[Entry]) {
+        let log = self.nodes[&id].disk.log.as_ref().expect("just committed");
+        let last = log.last();
+        let view = |entry: &Entry| match &entry.payload {
+            Payload::View(view) => Some(view.clone()),
+            _ => None,
+        };
+        let newest: View = log.entries.iter().rev().find_map(view).expect("a log has a view");
+        for (member, node) in &self.nodes {
+            let has = node.disk.log.as_ref().is_some_and(|log| log.holds(last.seq, last.hash));
+            if newest.members.contains(member) && !has && !node.wiped {
+                let what = format!("I4: {id} commits entry {} before {member} has it", last.seq);
+                self.violate(what);
+                return;
+            }
+        }
+        let views: Vec<Hash> =
+            entries.iter().filter(|entry| view(entry).is_some()).map(|entry| entry.hash).collect();
+        if !views.is_empty() {
+            let left_out = self.nodes.iter().find(|(member, node)| {
+                let life = node.core.as_ref().map(Core::incarnation);
+                **member != id
+                    && !newest.members.contains(member)
+                    && life.is_some()
+                    && life == node.in_sync_life
+            });
+            if let Some(member) = left_out.map(|(member, _)| *member) {
+                self.split = true;
+                if !self.loses && self.policy == Policy::Available {
+                    self.violate(format!("I7: {id} leaves {member} out, which lives and answers"));
+                }
+            }
+        }
+        self.committed_views.extend(views);
+        for member in newest.members {
+            if self.nodes[&member]
+                .disk
+                .log
+                .as_ref()
+                .is_some_and(|log| log.holds(last.seq, last.hash))
+            {
+                self.node(member).wiped = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! Servers on a scripted network, for the stories and the walker: the real core, a store in memory with
+//! the semantics of the real one (an open transaction is lost in a crash, the local store is durable when
+//! `Persist` returns), and the invariants, checked whenever something becomes durable or is answered.
+
+mod effects;
+mod invariants;
+mod store;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chinwag::cluster::{
+    Boot, Core, Entry, Epoch, Event, Hash, Incarnation, LocalState, Message, Mutant, Operation,
+    Policy, Seq, ServerId, Settings, Time, Timing,
+};
+use store::{Disk, Log, StoreOp};
+
+/// One server, up or down.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) disk: Disk,
+    pub(crate) core: Option<Core>,
+    pub(crate) paused: bool,
+    /// Its disk does nothing for now.
+    pub(crate) stalled: bool,
+    pub(crate) trimmed: Seq,
+    pub(crate) exit: Option<Option<String>>,
+    store: VecDeque<StoreOp>,
+    open: Vec<Entry>,
+    snapshots: BTreeMap<u64, Arc<Log>>,
+    probes: VecDeque<(ServerId, bool)>,
+    taken: Vec<(u64, Seq)>,
+    reads: BTreeMap<u64, usize>,
+    pub(crate) told: Vec<String>,
+    wiped: bool,
+    in_sync_life: Option<Incarnation>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub(crate) message: Message,
+    snapshot: Option<Arc<Log>>,
+}
+
+/// An update that a client was told is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Acknowledged {
+    pub(crate) waiter: u64,
+    pub(crate) seq: Seq,
+    pub(crate) hash: Hash,
+}
+
+/// Everything.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) now: Duration,
+    pub(crate) policy: Policy,
+    pub(crate) nodes: BTreeMap<ServerId, Node>,
+    pub(crate) network: Vec<Flight>,
+    pub(crate) cut: BTreeSet<(ServerId, ServerId)>,
+    pub(crate) acknowledged: Vec<Acknowledged>,
+    pub(crate) served_reads: Vec<u64>,
+    pub(crate) failed: Option<String>,
+    /// A server that was in sync was left out although it lived: `available` may then split.
+    pub(crate) split: bool,
+    /// Links may be cut, messages lost and servers frozen: only then can one that lives be silent.
+    pub(crate) loses: bool,
+    /// An operator said that a server shall lead with what it has.
+    pub(crate) forced: bool,
+    pub(crate) trace: Option<Vec<String>>,
+    entries: BTreeMap<(Epoch, Seq), Hash>,
+    committed_views: BTreeSet<Hash>,
+    served: BTreeMap<Epoch, Incarnation>,
+    next_waiter: u64,
+    next_random: u64,
+    timing: Timing,
+    mutant: Option<Mutant>,
+}
+
+impl World {
+    pub(crate) fn new(
+        servers: u32,
+        policy: Policy,
+        timing: Timing,
+        seed: u64,
+        mutant: Option<Mutant>,
+    ) -> World {
+        let mut world = World {
+            now: Duration::from_secs(10),
+            policy,
+            nodes: BTreeMap::new(),
+            network: Vec::new(),
+            cut: BTreeSet::new(),
+            acknowledged: Vec::new(),
+            served_reads: Vec::new(),
+            failed: None,
+            split: false,
+            loses: false,
+            forced: false,
+            trace: None,
+            entries: BTreeMap::new(),
+            committed_views: BTreeSet::new(),
+            served: BTreeMap::new(),
+            next_waiter: 1,
+            next_random: seed,
+            timing,
+            mutant,
+        };
+        for id in (1..=servers).map(ServerId) {
+            let disk = world.empty_disk(None);
+            world.nodes.insert(id, Node::new(disk));
+        }
+        world
+    }
+
+    fn empty_disk(&mut self, belonged: Option<Hash>) -> Disk {
+        self.next_random += 1;
+        let mut uuid = [7; 16];
+        uuid[..8].copy_from_slice(&self.next_random.to_be_bytes());
+        let local = LocalState {
+            uuid,
+            starts: 0,
+            promised: Epoch::ZERO,
+            promised_to: BTreeSet::new(),
+            belonged,
+            peers: BTreeMap::new(),
+        };
+        Disk { local, log: None, aside: Vec::new() }
+    }
+
+    pub(crate) fn ids(&self) -> Vec<ServerId> {
+        self.nodes.keys().copied().collect()
+    }
+
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        let at = self.now.as_millis() - 10_000;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{at:>6} {}", line()));
+        }
+    }
+
+    pub(crate) fn violate(&mut self, what: String) {
+        self.note(|| format!("VIOLATION {what}"));
+        self.failed.get_or_insert(what);
+    }
+
+    pub(crate) fn is_up(&self, id: ServerId) -> bool {
+        self.nodes[&id].core.is_some()
+    }
+
+    pub(crate) fn runs(&self, id: ServerId) -> bool {
+        self.is_up(id) && !self.nodes[&id].paused
+    }
+
+    pub(crate) fn core(&self, id: ServerId) -> Option<&Core> {
+        self.nodes[&id].core.as_ref()
+    }
+
+    pub(crate) fn node(&mut self, id: ServerId) -> &mut Node {
+        self.nodes.get_mut(&id).expect("a configured server")
+    }
+
+    pub(crate) fn start(&mut self, id: ServerId) {
+        assert!(!self.is_up(id));
+        self.next_random += 1;
+        let random = self.next_random;
+        let mut lineage = [0x11; 32];
+        lineage[..8].copy_from_slice(&random.to_be_bytes());
+        let servers: BTreeSet<ServerId> = self.nodes.keys().copied().collect();
+        let settings = Settings {
+            id,
+            servers,
+            policy: self.policy,
+            config_hash: 1,
+            schema_version: 1,
+            timing: self.timing,
+            trust_refused: true,
+            log_cap: 100_000,
+        };
+        let (now, mutant) = (Time(self.now), self.mutant);
+        let node = self.node(id);
+        node.disk.local.starts += 1;
+        node.exit = None;
+        node.paused = false;
+        let boot = Boot {
+            local: node.disk.local.clone(),
+            log: node.disk.log.as_ref().map(Log::summary),
+            random,
+            fresh_lineage: Hash(lineage),
+        };
+        let (core, effects) = Core::with_mutant(settings, boot, now, mutant);
+        node.core = Some(core);
+        self.note(|| format!("{id} starts"));
+        self.carry_out(id, effects);
+    }
+
+    /// It dies, and no stream tells of it.
+    pub(crate) fn vanish(&mut self, id: ServerId) {
+        self.note(|| format!("{id} crashes"));
+        self.forget(id);
+    }
+
+    /// kill -9.
+    pub(crate) fn crash(&mut self, id: ServerId) {
+        self.vanish(id);
+        for other in self.ids() {
+            if other != id && self.runs(other) && !self.is_cut(other, id) {
+                self.step(other, Event::StreamEnded { peer: id });
+            }
+        }
+    }
+
+    fn forget(&mut self, id: ServerId) {
+        let node = self.node(id);
+        node.core = None;
+        node.store.clear();
+        node.open.clear();
+        node.snapshots.clear();
+        node.probes.clear();
+        node.taken.clear();
+        node.reads.clear();
+        node.in_sync_life = None;
+        node.paused = false;
+        node.stalled = false;
+    }
+
+    /// The data folder is emptied; with `reset` the local store still knows where it belonged.
+    pub(crate) fn wipe(&mut self, id: ServerId, reset: bool) {
+        assert!(!self.is_up(id));
+        self.note(|| format!("{id} is wiped"));
+        let belonged = self.nodes[&id].disk.local.belonged.filter(|_| reset);
+        let mut disk = self.empty_disk(belonged);
+        std::mem::swap(&mut self.node(id).disk, &mut disk);
+        self.node(id).wiped = true;
+    }
+
+    pub(crate) fn is_cut(&self, from: ServerId, to: ServerId) -> bool {
+        self.cut.contains(&(from, to))
+    }
+
+    pub(crate) fn step(&mut self, id: ServerId, event: Event) {
+        if !self.runs(id) || self.failed.is_some() {
+            return;
+        }
+        let now = Time(self.now);
+        let core = self.node(id).core.as_mut().expect("it runs");
+        let effects = core.step(event, now);
+        self.carry_out(id, effects);
+        self.check_lead(id);
+    }
+
+    pub(crate) fn has_probe(&self, id: ServerId) -> bool {
+        self.runs(id) && self.next_probe(id).is_some()
+    }
+
+    pub(crate) fn next_probe(&self, id: ServerId) -> Option<ServerId> {
+        self.nodes[&id].probes.front().map(|(peer, _)| *peer)
+    }
+
+    pub(crate) fn end_probe(&mut self, id: ServerId) {
+        if let Some((peer, refused)) = self.node(id).probes.pop_front() {
+            self.step(id, Event::Probed { peer, refused });
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, flight: Flight) {
+        let message = flight.message;
+        let (from, to) = (message.from, message.to);
+        if self.is_cut(from, to) || !self.is_up(to) {
+            return;
+        }
+        if self.nodes[&to].paused {
+            self.network.push(Flight { message, snapshot: flight.snapshot });
+            return;
+        }
+        if let Some(log) = flight.snapshot {
+            self.node(to).snapshots.insert(message.nonce, log);
+        }
+        self.step(to, Event::Message(message));
+    }
+
+    /// What one server said to another arrives, and nothing else happens.
+    pub(crate) fn deliver_between(&mut self, from: ServerId, to: ServerId) {
+        let network = std::mem::take(&mut self.network);
+        let between = |one: &Flight| one.message.from == from && one.message.to == to;
+        let (now, later): (Vec<_>, Vec<_>) = network.into_iter().partition(between);
+        self.network = later;
+        for flight in now {
+            self.deliver(flight);
+        }
+    }
+
+    /// Ticks every server whose deadline has come.
+    pub(crate) fn tick(&mut self) {
+        for id in self.ids() {
+            let due =
+                self.core(id).and_then(Core::next_deadline).is_some_and(|at| at.0 <= self.now);
+            if due {
+                self.step(id, Event::Tick);
+            }
+        }
+    }
+
+    /// The next moment at which a server wants to act.
+    pub(crate) fn next_moment(&self) -> Option<Duration> {
+        let running = self.nodes.values().filter(|node| !node.paused);
+        let deadlines = running.filter_map(|node| node.core.as_ref()?.next_deadline());
+        deadlines.map(|at| at.0).min()
+    }
+
+    /// Everything that is under way happens, in order, without faults.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..200 {
+            let flights = std::mem::take(&mut self.network);
+            let mut idle = true;
+            for flight in flights {
+                idle &= self.nodes[&flight.message.to].paused;
+                self.deliver(flight);
+            }
+            for id in self.ids() {
+                while self.has_store_work(id) {
+                    self.run_store(id);
+                    idle = false;
+                }
+                while self.has_probe(id) {
+                    self.end_probe(id);
+                    idle = false;
+                }
+            }
+            if idle || self.failed.is_some() {
+                return;
+            }
+        }
+        self.violate("the servers never come to rest".to_owned());
+    }
+
+    /// Time goes by without faults.
+    pub(crate) fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end && self.failed.is_none() {
+            let next = self.next_moment().unwrap_or(end);
+            self.now = next.clamp(self.now + Duration::from_millis(1), end.max(self.now));
+            self.tick();
+            self.settle();
+        }
+    }
+
+    pub(crate) fn submit(&mut self, id: ServerId) -> Option<u64> {
+        self.submit_many(id, 1)
+    }
+
+    /// Returns the last one's name, or nothing when no updates are taken.
+    pub(crate) fn submit_many(&mut self, id: ServerId, count: u64) -> Option<u64> {
+        let takes = self.runs(id) && self.core(id).is_some_and(Core::takes_updates);
+        if !takes {
+            return None;
+        }
+        let first = self.next_waiter;
+        self.next_waiter += count;
+        let operations = (first..first + count).map(|waiter| {
+            let payload = Bytes::copy_from_slice(&waiter.to_be_bytes());
+            Operation { waiter, payload }
+        });
+        self.note(|| format!("{id} is asked to store update {first}"));
+        self.step(id, Event::Submit(operations.collect()));
+        Some(first + count - 1)
+    }
+
+    pub(crate) fn read(&mut self, id: ServerId) -> Option<u64> {
+        if !self.runs(id) || !self.core(id).is_some_and(Core::serving) {
+            return None;
+        }
+        let read = self.next_waiter;
+        self.next_waiter += 1;
+        let acknowledged = self.acknowledged.len();
+        self.node(id).reads.insert(read, acknowledged);
+        self.note(|| format!("{id} is asked to read as {read}"));
+        self.step(id, Event::Read(read));
+        Some(read)
+    }
+
+    pub(crate) fn leaders(&self) -> Vec<ServerId> {
+        let serves = |id: &ServerId| self.core(*id).is_some_and(Core::serving);
+        self.ids().into_iter().filter(serves).collect()
+    }
+}
+
+impl Node {
+    fn new(disk: Disk) -> Node {
+        Node {
+            disk,
+            core: None,
+            paused: false,
+            stalled: false,
+            trimmed: 0,
+            exit: None,
+            store: VecDeque::new(),
+            open: Vec::new(),
+            snapshots: BTreeMap::new(),
+            probes: VecDeque::new(),
+            taken: Vec::new(),
+            reads: BTreeMap::new(),
+            told: Vec::new(),
+            wiped: false,
+            in_sync_life: None,
+        }
+    }
+}

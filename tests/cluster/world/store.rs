@@ -1,0 +1,114 @@
+//! A store in memory with the semantics of the real one: an open transaction is lost in a crash.
+
+use std::sync::Arc;
+
+use chinwag::cluster::{
+    Boundary, Entry, Event, Hash, LocalState, LogSummary, Payload, Position, Seq, ServerId,
+};
+
+use super::World;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    pub(crate) lineage: Hash,
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Log {
+    pub(crate) fn last(&self) -> Position {
+        self.entries[self.entries.len() - 1].position()
+    }
+
+    pub(crate) fn holds(&self, seq: Seq, hash: Hash) -> bool {
+        seq > 0 && self.entries.get(seq as usize - 1).is_some_and(|entry| entry.hash == hash)
+    }
+
+    pub(super) fn summary(&self) -> LogSummary {
+        let mut boundaries: Vec<Boundary> = Vec::new();
+        let mut views = Vec::new();
+        for entry in &self.entries {
+            if boundaries.last().is_none_or(|last| last.epoch != entry.epoch) {
+                boundaries.push(Boundary { epoch: entry.epoch, first: entry.seq });
+            }
+            if let Payload::View(view) = &entry.payload {
+                views.push((entry.seq, view.clone()));
+            }
+        }
+        let recent = self.entries.iter().map(|entry| (entry.seq, entry.hash)).collect();
+        let lineage = self.lineage;
+        LogSummary { lineage, first: 1, last: self.last(), boundaries, views, recent }
+    }
+}
+
+/// What survives a crash.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    pub(crate) local: LocalState,
+    pub(crate) log: Option<Log>,
+    pub(crate) aside: Vec<Log>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum StoreOp {
+    Apply(u64, Arc<Vec<Entry>>),
+    Commit(u64),
+    Rollback,
+    Store(u64, Arc<Vec<Entry>>, Hash),
+    Install(u64, u64, Option<u64>),
+}
+
+impl World {
+    pub(crate) fn has_store_work(&self, id: ServerId) -> bool {
+        self.runs(id) && !self.nodes[&id].stalled && !self.nodes[&id].store.is_empty()
+    }
+
+    pub(crate) fn run_store(&mut self, id: ServerId) {
+        let Some(op) = self.node(id).store.pop_front() else { return };
+        match op {
+            StoreOp::Apply(op, entries) => {
+                let node = self.node(id);
+                node.open.extend(entries.iter().cloned());
+                let digest = node.open[node.open.len() - 1].hash;
+                self.step(id, Event::Applied { op, digest });
+            }
+            StoreOp::Rollback => self.node(id).open.clear(),
+            StoreOp::Commit(op) => {
+                let node = self.node(id);
+                let entries = std::mem::take(&mut node.open);
+                let log = node.disk.log.as_mut().expect("a leader has a log");
+                log.entries.extend(entries.iter().cloned());
+                self.check_commit(id, &entries);
+                self.step(id, Event::Committed { op });
+            }
+            StoreOp::Store(op, entries, lineage) => {
+                let node = self.node(id);
+                let log = node.disk.log.get_or_insert_with(|| Log { lineage, entries: Vec::new() });
+                let end = log.entries.last().map_or((0, lineage), |last| (last.seq, last.hash));
+                let fits = entries[0].seq == end.0 + 1 && entries[0].follows(end.1);
+                log.entries.extend(entries.iter().cloned());
+                let digest = log.last().hash;
+                if !fits {
+                    self.violate(format!("I2: {id} stores what does not follow its log"));
+                }
+                self.step(id, Event::Stored { op, digest });
+            }
+            StoreOp::Install(op, nonce, aside) => self.install(id, op, nonce, aside),
+        }
+    }
+
+    fn install(&mut self, id: ServerId, op: u64, nonce: u64, aside: Option<u64>) {
+        let node = self.node(id);
+        let new = node.snapshots.get(&nonce).expect("the snapshot was received").as_ref().clone();
+        let summary = new.summary();
+        if let Some(old) = node.disk.log.replace(new.clone()) {
+            let last = old.last();
+            let contained = new.holds(last.seq, last.hash);
+            if aside.is_some() {
+                node.disk.aside.push(old);
+            } else if !contained {
+                self.violate(format!("I11: {id} overwrites entries that nobody else may have"));
+            }
+        }
+        self.step(id, Event::Installed { op, log: summary });
+    }
+}
