@@ -27,6 +27,10 @@ pub(super) trait Console {
     async fn line(&mut self, prompt: &str) -> io::Result<Line>;
     /// Waits for a password; `None` if none comes.
     async fn password(&mut self, prompt: &str) -> io::Result<Option<Zeroizing<String>>>;
+    /// The same for a password that is being chosen: a person types it twice, for nobody sees a slip.
+    async fn new_password(&mut self) -> io::Result<Option<Zeroizing<String>>> {
+        self.password("password: ").await
+    }
     /// Writes what was asked for, or what arrived; the text ends its lines itself.
     async fn answer(&mut self, text: &str) -> io::Result<()>;
     /// Writes a remark about the way there, a line without its end.

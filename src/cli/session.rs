@@ -181,7 +181,12 @@ impl<C: Console> Session<C> {
         if !command.needs_password() {
             return Ok(None);
         }
-        match self.console.password("password: ").await.map_err(output)? {
+        let asked = if matches!(command, Command::Create { .. }) {
+            self.console.new_password().await
+        } else {
+            self.console.password("password: ").await
+        };
+        match asked.map_err(output)? {
             Some(password) => Ok(Some(password)),
             None => {
                 Err(Failure::Usage("the password is missing: it comes on the next line".into()))

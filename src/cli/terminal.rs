@@ -89,6 +89,17 @@ impl Console for Terminal {
         }
     }
 
+    async fn new_password(&mut self) -> io::Result<Option<Zeroizing<String>>> {
+        loop {
+            let first = self.password("password (8 bytes or more): ").await?;
+            let again = self.password("the same again: ").await?;
+            if first == again {
+                return Ok(first);
+            }
+            self.note("these were two different ones; try again").await?;
+        }
+    }
+
     async fn password(&mut self, prompt: &str) -> io::Result<Option<Zeroizing<String>>> {
         assert!(!self.reading, "one thing is asked for at a time");
         self.ask(Ask::Password(prompt.into())).await?;
