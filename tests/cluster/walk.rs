@@ -62,7 +62,10 @@ impl Walks {
         };
         let sized = |cap: u64| sizes.iter().map(move |count| begin(*count, cap, profile));
         // Most remember everything, some so little that who comes back needs a snapshot.
-        let begun = sized(100_000).chain(sized(100_000)).chain(sized(4)).collect();
+        let mut begun: Vec<World> = sized(100_000).collect();
+        if profile.mutant.is_none() {
+            begun.extend(sized(4));
+        }
         Walks { begun, mutant: profile.mutant }
     }
 
@@ -76,6 +79,8 @@ impl Walks {
         let mut walk = Walk::new(&mut world, chance);
         if let Some(mutant) = self.mutant {
             walk.focus(mutant);
+        } else {
+            walk.fails = walk.chance.percent(15);
         }
         let result = catch_unwind(AssertUnwindSafe(|| walk.go(self.mutant.is_none())));
         if let Err(panic) = result {
@@ -141,7 +146,7 @@ impl<'a> Walk<'a> {
         let wipes = chance.percent(20);
         let disks = chance.percent(10);
         let forces = chance.percent(3);
-        let fails = chance.percent(15);
+        let fails = false;
         let faults = 3 + chance.below(12);
         let fair = chance.below(25);
         let holds = [2, 2, 20][chance.below(3)];
