@@ -42,7 +42,7 @@
 //! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
 //! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory, from the store, or
 //!   by a snapshot. Logs are compared by where their epochs begin. A snapshot is taken only if its
-//!   place is not before the own end.
+//!   place is not before the own end, and the own log is still the one that asked for it.
 //! - **Trim** (P19; `trim`).
 //! - **Blank servers** (P20; `blank`, `memory`): a new cluster begins with one View stored by one server.
 //!   A server whose log was emptied or is old promises nothing until it is in sync again, and says it is

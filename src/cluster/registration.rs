@@ -25,6 +25,8 @@ pub(super) struct Registration {
     /// The first and the newest Register to that target.
     first_nonce: Option<u64>,
     newest_nonce: u64,
+    /// The end of the log at the first one: a snapshot was chosen for that log.
+    first_last: Option<Position>,
     /// Only a snapshot helps; how many updates the present file has that the leader lacks.
     pub(super) snapshot: Option<Option<u64>>,
     snapshot_wait: Option<Duration>,
@@ -105,8 +107,11 @@ impl Core {
     fn register(&mut self, leader: ServerId) {
         let nonce = self.new_nonce();
         let heartbeat = self.settings.timing.heartbeat_interval;
+        let end = self.log.last();
         let registration = &mut self.registration;
-        registration.first_nonce.get_or_insert(nonce);
+        if registration.first_nonce.is_none() {
+            (registration.first_nonce, registration.first_last) = (Some(nonce), end);
+        }
         registration.newest_nonce = nonce;
         let snapshot = registration.snapshot.is_some();
         let mut wait = heartbeat * 4;
@@ -149,6 +154,13 @@ impl Core {
         let place = (position.epoch, position.seq);
         let older = self.log.last().is_some_and(|last| (last.epoch, last.seq) > place);
         if !asked || older || self.disk_low || !self.follow(message, epoch) {
+            return;
+        }
+        if self.registration.snapshot.is_none() && self.registration.first_last != self.log.last() {
+            // Another leader fed it meanwhile: whether the snapshot holds that is to be asked again.
+            self.registration.first_nonce = None;
+            self.registration.unfit = true;
+            self.registration.soon();
             return;
         }
         let aside = self.registration.snapshot.flatten().filter(|_| self.log.last().is_some());

@@ -2,7 +2,7 @@
 
 use super::{core::Core, event::Effect, log::Seq};
 
-/// So many entries are always kept, for servers that come back soon.
+/// So many entries are always kept, for servers that come back soon; unless fewer may be kept at all.
 const KEEP: Seq = 4_096;
 /// Less than this is not worth a transaction.
 const WORTH_IT: Seq = 1_024;
@@ -13,7 +13,9 @@ impl Core {
     pub(super) fn turn_trim(&mut self) {
         let last = self.log.last_seq();
         let kept = (last + 1).saturating_sub(self.log.first());
-        if kept < KEEP + WORTH_IT || self.work_is_under_way() {
+        let keep = KEEP.min(self.settings.log_cap);
+        let worth_it = WORTH_IT.min(keep);
+        if kept < keep + worth_it || self.work_is_under_way() {
             return;
         }
         let everywhere = self.peers.values().map(|peer| {
@@ -21,13 +23,13 @@ impl Core {
             place.filter(|place| self.log.contains(*place)).map_or(0, |place| place.seq)
         });
         let everywhere = everywhere.min().unwrap_or(last);
-        let capped = last.saturating_sub(self.settings.log_cap.max(KEEP));
+        let capped = last.saturating_sub(self.settings.log_cap);
         let until = everywhere
-            .min(last.saturating_sub(KEEP))
+            .min(last.saturating_sub(keep))
             .max(capped)
             .min(self.committed_seq())
             .min(self.needed_by_followers());
-        if until >= self.log.first() + WORTH_IT {
+        if until >= self.log.first() + worth_it {
             self.log.trim(until, self.committed_seq());
             self.effects.push(Effect::Trim { until });
         }

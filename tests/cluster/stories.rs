@@ -151,6 +151,17 @@ fn expect_within(world: &mut World, millis: u64, words: &[&str]) -> Result<(), S
     }
 }
 
+/// What one server said to another arrives, and nothing else happens.
+fn deliver_between(world: &mut World, from: ServerId, to: ServerId) {
+    let network = std::mem::take(&mut world.network);
+    let (now, later): (Vec<_>, Vec<_>) =
+        network.into_iter().partition(|one| one.message.from == from && one.message.to == to);
+    world.network = later;
+    for flight in now {
+        world.deliver(flight);
+    }
+}
+
 fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
     if matches!(act, "start" | "crash" | "pause" | "resume" | "stall" | "shutdown" | "force") {
         for word in rest {
@@ -165,7 +176,8 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
             world.loses = true;
             world.network.clear();
         }
-        ("deliver", [from, to]) => world.deliver_between(server(from)?, server(to)?),
+        ("fail-store", [id, durable]) => world.fail_store(server(id)?, *durable == "durable"),
+        ("deliver", [from, to]) => deliver_between(world, server(from)?, server(to)?),
         ("store", [id]) => {
             let id = server(id)?;
             while world.has_store_work(id) {

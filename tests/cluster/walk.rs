@@ -60,7 +60,12 @@ impl Walks {
             Some(count) => vec![count],
             None => vec![3, 3, 3, 3, 3, 3, 4, 5],
         };
-        let begun = sizes.into_iter().map(|count| begin(count, profile)).collect();
+        let sized = |cap: u64| sizes.iter().map(move |count| begin(*count, cap, profile));
+        // Most remember everything, some so little that who comes back needs a snapshot.
+        let mut begun: Vec<World> = sized(100_000).collect();
+        if profile.mutant.is_none() {
+            begun.extend(sized(4));
+        }
         Walks { begun, mutant: profile.mutant }
     }
 
@@ -74,6 +79,8 @@ impl Walks {
         let mut walk = Walk::new(&mut world, chance);
         if let Some(mutant) = self.mutant {
             walk.focus(mutant);
+        } else {
+            walk.fails = walk.chance.percent(15);
         }
         let result = catch_unwind(AssertUnwindSafe(|| walk.go(self.mutant.is_none())));
         if let Err(panic) = result {
@@ -88,8 +95,9 @@ impl Walks {
     }
 }
 
-fn begin(servers: u32, profile: &Profile) -> World {
+fn begin(servers: u32, log_cap: u64, profile: &Profile) -> World {
     let mut world = World::new(servers, profile.policy, TIMING, 1_000, profile.mutant);
+    world.log_cap = log_cap;
     for id in world.ids() {
         world.start(id);
     }
@@ -119,6 +127,7 @@ struct Walk<'a> {
     wipes: bool,
     disks: bool,
     forces: bool,
+    fails: bool,
     /// How many percent of the choices are faults.
     faults: usize,
     /// How many percent of the choices let everything happen in order.
@@ -137,11 +146,26 @@ impl<'a> Walk<'a> {
         let wipes = chance.percent(20);
         let disks = chance.percent(10);
         let forces = chance.percent(3);
+        let fails = false;
         let faults = 3 + chance.below(12);
         let fair = chance.below(25);
         let holds = [2, 2, 20][chance.below(3)];
         let (wiped, held) = (false, Vec::new());
-        Walk { world, chance, cuts, pauses, wipes, disks, forces, faults, fair, wiped, holds, held }
+        Walk {
+            world,
+            chance,
+            cuts,
+            pauses,
+            wipes,
+            disks,
+            forces,
+            fails,
+            faults,
+            fair,
+            wiped,
+            holds,
+            held,
+        }
     }
 
     /// Faults that would excuse a mutant are left out; those that it needs are in.
@@ -229,7 +253,12 @@ impl<'a> Walk<'a> {
     fn work(&mut self) {
         let id = self.some_server();
         if self.world.has_store_work(id) {
-            self.world.run_store(id);
+            if self.fails && self.chance.percent(3) {
+                let durable = self.chance.percent(50);
+                self.world.fail_store(id, durable);
+            } else {
+                self.world.run_store(id);
+            }
         } else if self.world.has_probe(id) {
             self.world.end_probe(id);
         } else {

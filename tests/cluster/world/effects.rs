@@ -43,7 +43,10 @@ impl World {
             Effect::Install { op, nonce, aside } => {
                 self.node(id).store.push_back(StoreOp::Install(op, nonce, aside));
             }
-            Effect::Trim { until } => self.node(id).trimmed = until,
+            Effect::Trim { until } => {
+                self.node(id).trimmed = until;
+                self.node(id).store.push_back(StoreOp::Trim(until));
+            }
             Effect::SendLog(wanted) => self.send_log(id, wanted.template, wanted.until),
             Effect::SendSnapshot { to, nonce, epoch } => self.send_snapshot(id, to, nonce, epoch),
             Effect::Taken(taken) => self.node(id).taken.extend(taken),
@@ -69,6 +72,11 @@ impl World {
         let (Body::Suffix(updates) | Body::Fetched(updates)) = &template.body else {
             panic!("not a body with updates")
         };
+        if updates.prev_seq + 1 < log.first {
+            let what = format!("P19: {id} sends entry {} which it removed", updates.prev_seq + 1);
+            self.violate(what);
+            return;
+        }
         let mut parts = Vec::new();
         let wanted = &log.entries[updates.prev_seq as usize..until as usize];
         let (mut prev_seq, mut prev_hash) = (updates.prev_seq, updates.prev_hash);

@@ -10,6 +10,8 @@ use super::World;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
+    /// The oldest entry that can still be read; the older ones are kept for the invariants only.
+    pub(crate) first: Seq,
     pub(crate) lineage: Hash,
     pub(crate) entries: Vec<Entry>,
 }
@@ -34,9 +36,10 @@ impl Log {
                 views.push((entry.seq, view.clone()));
             }
         }
-        let recent = self.entries.iter().map(|entry| (entry.seq, entry.hash)).collect();
-        let lineage = self.lineage;
-        LogSummary { lineage, first: 1, last: self.last(), boundaries, views, recent }
+        let kept = self.entries.iter().filter(|entry| entry.seq >= self.first);
+        let recent = kept.map(|entry| (entry.seq, entry.hash)).collect();
+        let (lineage, first) = (self.lineage, self.first);
+        LogSummary { lineage, first, last: self.last(), boundaries, views, recent }
     }
 }
 
@@ -55,6 +58,7 @@ pub(super) enum StoreOp {
     Rollback,
     Store(u64, Arc<Vec<Entry>>, Hash),
     Install(u64, u64, Option<u64>),
+    Trim(Seq),
 }
 
 impl World {
@@ -82,7 +86,11 @@ impl World {
             }
             StoreOp::Store(op, entries, lineage) => {
                 let node = self.node(id);
-                let log = node.disk.log.get_or_insert_with(|| Log { lineage, entries: Vec::new() });
+                let log = node.disk.log.get_or_insert_with(|| Log {
+                    lineage,
+                    first: 1,
+                    entries: Vec::new(),
+                });
                 let end = log.entries.last().map_or((0, lineage), |last| (last.seq, last.hash));
                 let fits = entries[0].seq == end.0 + 1 && entries[0].follows(end.1);
                 log.entries.extend(entries.iter().cloned());
@@ -93,6 +101,36 @@ impl World {
                 self.step(id, Event::Stored { op, digest });
             }
             StoreOp::Install(op, nonce, aside) => self.install(id, op, nonce, aside),
+            StoreOp::Trim(until) => {
+                let log = self.node(id).disk.log.as_mut().expect("a log to trim");
+                log.first = log.first.max(until + 1).min(log.last().seq);
+            }
+        }
+    }
+
+    /// The next piece of work fails. What was to become durable may be so all the same: a database can bring
+    /// such a commit back when it is opened again.
+    pub(crate) fn fail_store(&mut self, id: ServerId, durable: bool) {
+        let Some(op) = self.node(id).store.pop_front() else { return };
+        self.note(|| format!("the disk of {id} fails at {op:?}; durable: {durable}"));
+        let node = self.node(id);
+        match op {
+            StoreOp::Commit(_) if durable => {
+                let entries = std::mem::take(&mut node.open);
+                let log = node.disk.log.as_mut().expect("a leader has a log");
+                log.entries.extend(entries.iter().cloned());
+                self.check_commit(id, &entries);
+            }
+            StoreOp::Store(_, entries, lineage) if durable => {
+                let new = || Log { lineage, first: 1, entries: Vec::new() };
+                node.disk.log.get_or_insert_with(new).entries.extend(entries.iter().cloned());
+            }
+            _ => {}
+        }
+        let reason = "the disk failed".to_owned();
+        self.step(id, Event::StoreFailed { reason });
+        if self.is_up(id) {
+            self.violate(format!("P18: {id} goes on with a disk that failed"));
         }
     }
 
