@@ -132,15 +132,8 @@ impl Core {
         if held >= updates.entries.len() {
             return Ok(None);
         }
-        if held == 0 {
-            return Ok(Some(Chunk {
-                prev_hash: updates.prev_hash,
-                entries: updates.entries.clone(),
-            }));
-        }
-        let prev_hash = updates.entries[held - 1].hash;
-        let entries = std::sync::Arc::new(updates.entries[held..].to_vec());
-        Ok(Some(Chunk { prev_hash, entries }))
+        let chunk = Chunk { prev_hash: updates.prev_hash, entries: updates.entries.clone() };
+        Ok(Some(chunk.after(last)))
     }
 
     fn store(&mut self, question: Message, chunk: Chunk) {

@@ -30,7 +30,17 @@ impl Chunk {
         self.entries[self.entries.len() - 1].position()
     }
 
-    fn bytes(&self) -> usize {
+    /// What follows this place, which lies before the chunk's last entry.
+    pub(super) fn after(self, seq: Seq) -> Chunk {
+        let held = usize::try_from(seq.saturating_sub(self.prev_seq())).unwrap_or(usize::MAX);
+        if held == 0 {
+            return self;
+        }
+        let prev_hash = self.entries[held - 1].hash;
+        Chunk { prev_hash, entries: Arc::new(self.entries[held..].to_vec()) }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
         let payload = |entry: &Entry| match &entry.payload {
             Payload::Update(bytes) => bytes.len(),
             Payload::View(_) | Payload::Noop => 0,

@@ -14,6 +14,10 @@ use super::{
 
 /// How many batches may be under way to one server.
 const WINDOW: usize = 8;
+/// A server that lacks no more batches than these is as good as in sync.
+const AT_THE_TIP: usize = 2;
+/// Batches that are sent together have at most so many bytes.
+const MERGED_BYTES: usize = 256 * 1024;
 /// A log without more entries than this is sent whole to an empty server; otherwise a snapshot is.
 const SMALL_LOG: Seq = 1_024;
 /// A server that is sent entries from the store must take some within this time.
@@ -183,8 +187,10 @@ impl Core {
             if self.chunks_between(progress.acked, progress.sent) >= WINDOW {
                 return;
             }
-            let sent = progress.sent;
-            let Some(chunk) = self.chunk_after(sent).cloned() else {
+            let (sent, idle) = (progress.sent, progress.acked == progress.sent);
+            let chunk =
+                if idle { self.chunks_after(sent) } else { self.chunk_after(sent).cloned() };
+            let Some(chunk) = chunk else {
                 if sent < self.end_of_batch() {
                     // No longer in memory: it registers again and is fed from the store.
                     let leader = self.leader.as_mut().expect("checked above");
@@ -192,6 +198,8 @@ impl Core {
                 }
                 return;
             };
+            // The receiver may not know the hash of anything before its own end.
+            let chunk = chunk.after(sent);
             let end = chunk.last().seq;
             self.send_chunk(id, chunk);
             let now = self.now;
@@ -214,12 +222,39 @@ impl Core {
         self.send(id, nonce, Body::Accept(updates));
     }
 
+    /// The next batch, and those after it as far as they fit: whoever lags stores them in one transaction,
+    /// and so catches up with servers that store them one by one.
+    fn chunks_after(&self, seq: Seq) -> Option<Chunk> {
+        let mut all = self.chunk_after(seq)?.clone();
+        while let Some(next) = self.chunk_after(all.last().seq) {
+            if all.bytes() + next.bytes() > MERGED_BYTES {
+                break;
+            }
+            Arc::make_mut(&mut all.entries).extend(next.entries.iter().cloned());
+        }
+        Some(all)
+    }
+
     fn chunk_after(&self, seq: Seq) -> Option<&Chunk> {
         if seq < self.log.last_seq() {
             return self.log.cached_after(seq);
         }
         let batch = self.leader.as_ref()?.batch.as_ref()?;
         batch.chunks.iter().find(|chunk| chunk.last().seq > seq)
+    }
+
+    /// Whether this server lacks at most the last few batches, and these are on their way.
+    pub(super) fn is_at_the_tip(&self, progress: &Progress) -> bool {
+        if progress.from_store.is_some() || progress.awaits_snapshot() {
+            return false;
+        }
+        let end = self.end_of_batch();
+        let mut place = progress.acked;
+        for _ in 0..AT_THE_TIP {
+            let Some(chunk) = self.chunk_after(place).filter(|_| place < end) else { break };
+            place = chunk.last().seq;
+        }
+        place == end && progress.sent == end
     }
 
     fn chunks_between(&self, after: Seq, until: Seq) -> usize {

@@ -15,7 +15,9 @@ impl Core {
         let kept = (last + 1).saturating_sub(self.log.first());
         let keep = KEEP.min(self.settings.log_cap);
         let worth_it = WORTH_IT.min(keep);
-        if kept < keep + worth_it || self.work_is_under_way() {
+        // The store trims between transactions.
+        let in_transaction = self.leader.as_ref().is_some_and(|leader| leader.batch.is_some());
+        if kept < keep + worth_it || in_transaction || self.work_is_under_way() {
             return;
         }
         let everywhere = self.peers.values().map(|peer| {

@@ -118,18 +118,20 @@ impl Core {
         }
     }
 
-    /// P8: one server that has everything is taken in.
+    /// P8: one server is taken in that has everything, or will have in a moment: under load nobody ever has
+    /// the last batch when the next is begun, so the view goes into the batch in flight, which then waits
+    /// for the newcomer as for every other member.
     pub(super) fn grow(&mut self) {
         let Some(leader) = &self.leader else { return };
-        if leader.batch.is_some() || !leader.serving || self.shutting_down.is_some() {
+        let changing = leader.batch.as_ref().is_some_and(|batch| batch.newest_view().is_some());
+        let stays = changing || leader.is_committing() || !leader.serving;
+        if stays || self.shutting_down.is_some() {
             return;
         }
         let mut members = self.newest_members();
-        let end = self.log.last_seq();
         let joins = leader.progress.iter().find(|(id, progress)| {
             !members.contains(id)
-                && progress.acked == end
-                && !progress.awaits_snapshot()
+                && self.is_at_the_tip(progress)
                 && self.is_live(**id)
                 && self.peers[id].incarnation == Some(progress.life)
         });

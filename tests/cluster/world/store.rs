@@ -102,6 +102,7 @@ impl World {
             }
             StoreOp::Install(op, nonce, aside) => self.install(id, op, nonce, aside),
             StoreOp::Trim(until) => {
+                assert!(self.node(id).open.is_empty(), "the log is trimmed between transactions");
                 let log = self.node(id).disk.log.as_mut().expect("a log to trim");
                 log.first = log.first.max(until + 1).min(log.last().seq);
             }
