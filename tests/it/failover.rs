@@ -251,7 +251,6 @@ async fn a_second_signal_ends_a_server_at_once() {
 async fn a_returning_lower_id_does_not_take_the_lead_back() {
     let mut cluster = Cluster::start().await;
     let first = cluster.in_sync(all()).await;
-    assert_eq!(first, 1, "the lowest ID leads a fresh cluster");
     cluster.kill(first);
     // The next one as a rule; on a busy machine it may be too slow, which the protocol allows.
     let second = cluster.leader().await;
