@@ -73,6 +73,8 @@ pub struct Core {
     pub(super) next_memory: Time,
     pub(super) memory_changed: bool,
     pub(super) leaderless_since: Option<Time>,
+    /// A candidate that was promised something has the chance to win until then.
+    pub(super) patience: Option<(ServerId, Time)>,
     pub(super) no_election_before: Time,
     pub(super) disk_low: bool,
     pub(super) next_disk_resign: Time,
@@ -130,6 +132,7 @@ impl Core {
             next_memory: now,
             memory_changed: false,
             leaderless_since: None,
+            patience: None,
             no_election_before: now,
             disk_low: false,
             next_disk_resign: now,

@@ -35,7 +35,8 @@
 //! - **Succession** (P10 to P12; `succession`, `candidate`): the lowest live in-sync server stands first, and
 //!   only if it can win; a server in contact with a serving leader promises nothing. The winner fetches what the
 //!   longest promised log has, and serves after its first view is committed. While a winner brings its
-//!   first view through, its promisers wait for it. A greater promise elsewhere ends a lead only when its
+//!   first view through, its promisers wait for it; that time is over when it leads or is dead, and ranks
+//!   count after it. A greater promise elsewhere ends a lead only when its
 //!   holder asks to be let in, refuses updates, or serves.
 //! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead.
 //! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`).

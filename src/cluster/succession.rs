@@ -17,7 +17,13 @@ impl Core {
             self.turn_candidate();
             return;
         }
-        let led = self.live_leader().is_some() || self.others_see_a_leader();
+        let leader_lives = self.live_leader().is_some();
+        if leader_lives {
+            // Whoever was given time has used it, and owes nobody any more when this leader dies.
+            self.patience = None;
+            self.no_election_before = self.now;
+        }
+        let led = leader_lives || self.others_see_a_leader();
         if !self.may_stand() || led || self.somebody_begins_to_lead() {
             self.leaderless_since = None;
             return;
@@ -57,6 +63,9 @@ impl Core {
             return self.candidate_deadline();
         }
         let since = self.leaderless_since?;
+        // The rank counts after somebody else's chance too, or all would stand at its end.
+        let chance = self.patience.filter(|(candidate, _)| !self.is_dead(*candidate));
+        let since = chance.map_or(since, |(_, until)| since.max(until));
         let at = Time(since.0 + self.rank_delay());
         Some(at.max(self.no_election_before))
     }
@@ -162,8 +171,8 @@ impl Core {
             self.local.promised_to.insert(message.from);
             self.persist();
             self.following = None;
-            let patience = Time(self.now.0 + self.settings.timing.election_timeout);
-            self.no_election_before = self.no_election_before.max(patience);
+            let until = Time(self.now.0 + self.settings.timing.election_timeout);
+            self.patience = Some((message.from, until));
         }
         let body = Body::Promise {
             epoch,

@@ -8,6 +8,9 @@
 //!     [--servers 3] [--mutant NAME] [--trace]
 //! ```
 //!
+//! With `--successions N [--load MS]` leaders of new clusters are killed on machines that take up to so many
+//! milliseconds for each thing they do.
+//!
 //! A failure prints its seed; `--seed N --walks 1 --trace` with the same policy shows the walk.
 
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
@@ -15,6 +18,7 @@
 mod chance;
 mod healing;
 mod show;
+mod succession;
 mod walk;
 mod world;
 
@@ -54,12 +58,22 @@ fn main() -> ExitCode {
     let mut good = true;
     // A broken assert is reported with its seed.
     std::panic::set_hook(Box::new(|_| {}));
+    let trace = arguments.iter().any(|one| one == "--trace");
+    let successions = number("--successions");
+    if successions.is_some() || walks.is_none() {
+        let count = successions.unwrap_or(300);
+        let seed = number("--seed").unwrap_or_else(fresh_seed);
+        let load = number("--load").unwrap_or(3);
+        good &= policies.iter().all(|policy| succession::demand(*policy, seed, count, load, trace));
+    }
+    if successions.is_some() {
+        return if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     for policy in policies {
         let profile = Profile::new(policy, number("--servers").map(|count| count as u32), mutant);
         match walks {
             Some(count) => {
                 let seed = number("--seed").unwrap_or_else(fresh_seed);
-                let trace = arguments.iter().any(|one| one == "--trace");
                 good &= walk_for(&profile, seed, count, trace);
             }
             None => {

@@ -17,6 +17,7 @@ impl World {
 
     pub(crate) fn end_probe(&mut self, id: ServerId) {
         if let Some((peer, refused)) = self.node(id).probes.pop_front() {
+            self.note(|| format!("{id} probed {peer}, refused: {refused}"));
             self.step(id, Event::Probed { peer, refused });
         }
     }
