@@ -23,6 +23,13 @@ table! {
 }
 
 table! {
+    account_aliases (account_id) {
+        account_id -> Binary,
+        account -> BigInt,
+    }
+}
+
+table! {
     sessions (id) {
         id -> BigInt,
         session_id -> Binary,
@@ -90,6 +97,13 @@ table! {
 }
 
 table! {
+    message_aliases (message_id) {
+        message_id -> Binary,
+        message -> BigInt,
+    }
+}
+
+table! {
     changes (conversation, position, message) {
         conversation -> BigInt,
         position -> BigInt,
@@ -127,11 +141,11 @@ table! {
 }
 
 table! {
-    divergence (position) {
-        position -> BigInt,
+    divergence (epoch_number, epoch_server) {
         epoch_number -> BigInt,
         epoch_server -> BigInt,
         common_seq -> BigInt,
+        position -> BigInt,
     }
 }
 

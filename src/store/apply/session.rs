@@ -131,7 +131,11 @@ pub(super) fn renew(
     Ok((account.view()?, id))
 }
 
-fn insert_token(context: &mut Context<'_>, session: i64, token: &TokenHash) -> Result<(), Stop> {
+pub(super) fn insert_token(
+    context: &mut Context<'_>,
+    session: i64,
+    token: &TokenHash,
+) -> Result<(), Stop> {
     insert_into(session_tokens::table)
         .values((
             session_tokens::token_hash.eq(token.0.as_slice()),
