@@ -278,6 +278,7 @@ impl Core {
         assert_eq!(leader.epoch, self.local.promised, "nobody leads below its own promise");
         assert!(self.log.last().is_some_and(|last| last.epoch < leader.epoch), "epochs rise");
         self.following = None;
+        self.reconciling = None;
         self.heard = None;
         self.leaderless_since = None;
         self.leader = Some(Box::new(leader));

@@ -26,11 +26,13 @@ pub enum Mutant {
     OldAnswerServesRead,
     /// A wiped server under `majority` accepts and promises at once.
     ForgetsPromise,
+    /// What one side of a partition stored alone is not merged.
+    SkipsReconcile,
 }
 
 impl Mutant {
     /// All of them, with the names that the walker's command line takes.
-    pub const ALL: [(&'static str, Mutant); 11] = [
+    pub const ALL: [(&'static str, Mutant); 12] = [
         ("resumes-old-epoch", Mutant::ResumesOldEpoch),
         ("excludes-on-silence", Mutant::ExcludesOnSilence),
         ("skips-fetch", Mutant::SkipsFetch),
@@ -42,5 +44,6 @@ impl Mutant {
         ("stale-evidence", Mutant::StaleEvidence),
         ("old-answer-serves-read", Mutant::OldAnswerServesRead),
         ("forgets-promise", Mutant::ForgetsPromise),
+        ("skips-reconcile", Mutant::SkipsReconcile),
     ];
 }

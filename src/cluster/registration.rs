@@ -7,7 +7,7 @@ use super::{
     core::{Core, Standing},
     epoch::{Epoch, Incarnation, ServerId},
     event::{Effect, OpId, Time},
-    log::{LogSummary, Position, Seq},
+    log::{LogSummary, Position},
     log_index::LogIndex,
     message::{Body, Message, Mode},
     work::{Work, WorkKind},
@@ -24,7 +24,7 @@ pub(super) struct Registration {
     target: Option<(ServerId, Epoch, Option<Incarnation>)>,
     /// The first and the newest Register to that target.
     first_nonce: Option<u64>,
-    newest_nonce: u64,
+    pub(super) newest_nonce: u64,
     /// The end of the log at the first one: a snapshot was chosen for that log.
     first_last: Option<Position>,
     /// Only a snapshot helps; how many updates the present file has that the leader lacks.
@@ -71,6 +71,9 @@ impl Core {
         let target = Some((leader, epoch, self.peers[&leader].incarnation));
         if self.registration.target != target {
             self.registration.aim_at(target, self.standing == Standing::Blank);
+        }
+        if self.reconciles_with((leader, epoch, self.peers[&leader].incarnation)) {
+            return;
         }
         let early = self.registration.next_at.is_some_and(|at| self.now < at);
         if early || !self.may_take_from(epoch) || !self.lacks_something(leader, epoch) {
@@ -124,25 +127,6 @@ impl Core {
         let boundaries = if snapshot { Vec::new() } else { self.log.boundaries().to_vec() };
         let lineage = self.log.last().and_then(|_| self.log.lineage());
         self.send(leader, nonce, Body::Register { last, boundaries, lineage });
-    }
-
-    pub(super) fn on_diverged(&mut self, message: &Message, epoch: Epoch, common: Seq) {
-        let asked = message.nonce == self.registration.newest_nonce;
-        if !asked || self.log.last().is_none() || !self.follow(message, epoch) {
-            return;
-        }
-        let count = self.log.last_seq().saturating_sub(common);
-        let which = if self.is_majority_policy() {
-            "they were never acknowledged"
-        } else {
-            "some of them may have been acknowledged"
-        };
-        self.tell(format!(
-            "{count} entries after entry {common} are not in the history of server {}; {which}; the \
-             file is kept aside and a snapshot is taken",
-            message.from
-        ));
-        self.registration.want_snapshot(Some(count));
     }
 
     pub(super) fn on_snapshot(&mut self, message: &Message, epoch: Epoch, position: Position) {

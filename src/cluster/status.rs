@@ -88,6 +88,9 @@ impl Core {
         if let Some((leader, _)) = self.live_leader() {
             return match self.standing {
                 Standing::Follower(_) => String::new(),
+                Standing::Recovering if self.reconciling.is_some() => {
+                    format!("merges what it stored alone into the history of server {leader}")
+                }
                 _ => format!("catching up with server {leader}"),
             };
         }

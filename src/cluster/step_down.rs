@@ -24,6 +24,7 @@ impl Core {
         self.known = None;
         self.heard = None;
         self.candidate = None;
+        self.reconciling = None;
         self.queue.clear();
         if self.standing != Standing::Blank {
             self.standing = Standing::Recovering;
@@ -61,6 +62,9 @@ impl Core {
         self.leaderless_since = None;
         self.effects.push(Effect::Abandon);
         self.tell(format!("leads epoch {} no more: {why}", leader.epoch));
+        for message in leader.waiting.values() {
+            self.answer(message, Body::RegisterRefused { reason: "this server leads no more" });
+        }
         let left = ends_life.then_some(self.incarnation);
         if ends_life {
             self.bump();

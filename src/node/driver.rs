@@ -165,6 +165,7 @@ pub(super) fn assemble(
         storing: BTreeMap::new(),
         making: Arc::new(Semaphore::new(1)),
         next_id: 0,
+        persisting: None,
         tasks: TaskTracker::new(),
         ending: CancellationToken::new(),
         exit: None,
@@ -189,7 +190,7 @@ pub(super) struct Driver {
     pub(super) writer: WriterHandle,
     pub(super) peers: Peers,
     pub(super) cluster: String,
-    heard: mpsc::Sender<Heard>,
+    pub(super) heard: mpsc::Sender<Heard>,
     pub(super) calls: Calls,
     pub(super) hub: Hub,
     pub(super) sessions: Sessions,
@@ -206,6 +207,8 @@ pub(super) struct Driver {
     /// One snapshot is made at a time.
     pub(super) making: Arc<Semaphore>,
     pub(super) next_id: u64,
+    /// The newest write to the local store, which waits for all before it.
+    pub(super) persisting: Option<JoinHandle<Result<(), String>>>,
     tasks: TaskTracker,
     ending: CancellationToken,
     /// Set once the loop must end; why, if it failed.
@@ -295,6 +298,7 @@ impl Driver {
             Heard::Message(message) => Event::Message(message),
             Heard::StreamEnded(peer) => Event::StreamEnded { peer },
             Heard::Probed { peer, refused } => Event::Probed { peer, refused },
+            Heard::Reconciled { op, done } => Event::Reconciled { op, done },
             Heard::Snapshot { message, file } => {
                 self.spawn(transfer::verify(message, file, self.heard.clone()));
                 return;

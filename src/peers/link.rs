@@ -15,7 +15,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Heard, SECRET_KEY, Settings, transfer};
+use super::{Heard, Merger, SECRET_KEY, Settings, transfer};
 use crate::{
     cluster::{Epoch, Incarnation, Message, ServerId},
     wire::{
@@ -97,6 +97,10 @@ impl Link {
         }
     }
 
+    pub(super) fn merger(&self) -> Merger {
+        Merger::new(self.caller.clone())
+    }
+
     pub(super) fn send(&mut self, message: Message) {
         let occasion = (message.incarnation, message.receiver, message.promised);
         let Some(question) = Question::of(&message, &self.caller.settings.cluster) else {
@@ -161,7 +165,7 @@ fn replace(running: &mut Option<Transfer>, next: Transfer) {
 
 /// Why a call to another server ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub enum CallError {
     #[error("{}: {}", .0.code(), .0.message())]
     Status(#[from] Status),
     #[error(transparent)]

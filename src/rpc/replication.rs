@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, pin::Pin, time::Duration};
 
+use bytes::Bytes;
 use subtle::ConstantTimeEq as _;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
@@ -20,6 +21,7 @@ use crate::{
     wire::{
         cluster::{self as proto, replication_service_server::ReplicationService},
         peer::{self, Question},
+        update,
     },
 };
 
@@ -58,14 +60,17 @@ impl Replication {
         envelope: Option<&proto::Envelope>,
         question: impl FnOnce() -> Question,
     ) -> Result<Message, Status> {
-        let envelope = envelope.ok_or_else(errors::stranger)?;
-        let known = envelope.cluster == self.cluster
-            && self.others.contains(&ServerId(envelope.from))
-            && envelope.to == self.id.0;
-        if !known {
-            return Err(errors::stranger());
-        }
+        self.check_envelope(envelope)?;
         question().parse().map_err(errors::malformed)
+    }
+
+    fn check_envelope(&self, envelope: Option<&proto::Envelope>) -> Result<(), Status> {
+        let known = envelope.is_some_and(|envelope| {
+            envelope.cluster == self.cluster
+                && self.others.contains(&ServerId(envelope.from))
+                && envelope.to == self.id.0
+        });
+        if known { Ok(()) } else { Err(errors::stranger()) }
     }
 
     /// Hands a question to the core and returns where its answers will come.
@@ -179,6 +184,29 @@ impl ReplicationService for Replication {
             Answer::Part(_) | Answer::End => None,
         };
         Ok(Response::new(long_answer(asked, encode, |_| false, self.stop.clone())))
+    }
+
+    async fn reconcile(
+        &self,
+        request: Request<proto::ReconcileRequest>,
+    ) -> Result<Response<proto::ReconcileResponse>, Status> {
+        self.check_secret(&request)?;
+        let request = request.into_inner();
+        self.check_envelope(request.envelope.as_ref())?;
+        let epoch = peer::epoch_of(request.epoch).map_err(errors::malformed)?;
+        let updates: Vec<Bytes> = request.updates.into_iter().map(Bytes::from).collect();
+        if !updates.iter().all(|bytes| update::is_merge(bytes)) {
+            return Err(errors::malformed("only what can be merged may be brought"));
+        }
+        let standing = self.node.standing();
+        if !standing.serving || standing.epoch != epoch {
+            return Err(errors::leads_another_epoch());
+        }
+        let merging = self.stop.run_until_cancelled(self.node.execute_all(updates));
+        match merging.await {
+            Some(Ok(())) => Ok(Response::new(proto::ReconcileResponse {})),
+            _ => Err(errors::unanswered()),
+        }
     }
 
     async fn accept_updates(

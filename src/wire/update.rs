@@ -56,6 +56,12 @@ pub fn decode(bytes: &[u8]) -> Result<Update, UnreadableUpdate> {
     Ok(Update { time: Timestamp(update.time_micros), request, session, command })
 }
 
+/// Whether this update can be read and takes over a step of a history that ended; other servers may bring
+/// nothing else.
+pub fn is_merge(bytes: &[u8]) -> bool {
+    decode(bytes).is_ok_and(|update| matches!(update.command, Command::Merge(_)))
+}
+
 fn encode_command(command: &Command) -> wire::update::Command {
     use wire::update::Command as Wire;
     match command {

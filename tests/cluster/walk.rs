@@ -82,7 +82,7 @@ impl Walks {
         } else {
             walk.fails = walk.chance.percent(15);
         }
-        let result = catch_unwind(AssertUnwindSafe(|| walk.go(self.mutant.is_none())));
+        let result = catch_unwind(AssertUnwindSafe(|| walk.go(shows_at_the_end(self.mutant))));
         if let Err(panic) = result {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -93,6 +93,11 @@ impl Walks {
         }
         world.failed
     }
+}
+
+/// Whether a walk is to heal and to be judged at its end: liveness is no concern of most mutants.
+fn shows_at_the_end(mutant: Option<Mutant>) -> bool {
+    mutant.is_none_or(|mutant| mutant == Mutant::SkipsReconcile)
 }
 
 fn begin(servers: u32, log_cap: u64, profile: &Profile) -> World {
@@ -259,6 +264,8 @@ impl<'a> Walk<'a> {
             } else {
                 self.world.run_store(id);
             }
+        } else if self.world.has_merge(id) && self.chance.percent(50) {
+            self.world.run_merge(id);
         } else if self.world.has_probe(id) {
             self.world.end_probe(id);
         } else {

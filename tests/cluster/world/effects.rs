@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chinwag::cluster::{Body, Effect, Epoch, Message, Seq, ServerId};
 
-use super::{Flight, World, store::StoreOp};
+use super::{Flight, World, merge::Merging, store::StoreOp};
 
 impl World {
     pub(super) fn carry_out(&mut self, id: ServerId, effects: Vec<Effect>) {
@@ -25,6 +25,7 @@ impl World {
                 }
                 self.node(id).disk.local = local;
             }
+            Effect::Remember(local) => self.node(id).disk.local = local,
             Effect::Send(message) => self.network.push(Flight { message, snapshot: None }),
             Effect::Probe(peer) => {
                 let refused = !self.is_up(peer) && !self.is_cut(id, peer);
@@ -49,6 +50,11 @@ impl World {
             }
             Effect::SendLog(wanted) => self.send_log(id, wanted.template, wanted.until),
             Effect::SendSnapshot { to, nonce, epoch } => self.send_snapshot(id, to, nonce, epoch),
+            Effect::Reconcile { op, leader, epoch, common, until } => {
+                let submitted = None;
+                self.node(id).merging =
+                    Some(Merging { op, leader, epoch, common, until, submitted });
+            }
             Effect::Taken(taken) => self.node(id).taken.extend(taken),
             Effect::Answer { until } => self.acknowledge(id, until),
             Effect::ServeReads { until, seq } => self.serve_reads(id, until, seq),

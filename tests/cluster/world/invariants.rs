@@ -23,8 +23,12 @@ impl World {
         node.taken = rest;
         for (waiter, seq) in done {
             let log = self.nodes[&id].disk.log.as_ref().expect("a leader has a log");
-            let hash = log.entries[seq as usize - 1].hash;
-            self.acknowledged.push(Acknowledged { waiter, seq, hash });
+            let entry = &log.entries[seq as usize - 1];
+            let Payload::Update(payload) = &entry.payload else {
+                unreachable!("waiters have updates")
+            };
+            let (hash, payload) = (entry.hash, payload.clone());
+            self.acknowledged.push(Acknowledged { waiter, seq, hash, payload });
         }
     }
 

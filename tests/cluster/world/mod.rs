@@ -4,6 +4,7 @@
 
 mod effects;
 mod invariants;
+mod merge;
 mod store;
 mod time;
 
@@ -18,7 +19,10 @@ use chinwag::cluster::{
     Boot, Core, Entry, Epoch, Event, Hash, Incarnation, LocalState, Message, Mutant, Operation,
     Policy, Seq, ServerId, Settings, Time, Timing,
 };
-use store::{Disk, Log, StoreOp};
+use merge::Merging;
+use store::{Disk, StoreOp};
+
+pub(crate) use store::Log;
 
 /// One server, up or down.
 #[derive(Clone, Debug)]
@@ -39,6 +43,7 @@ pub(crate) struct Node {
     pub(crate) told: Vec<String>,
     wiped: bool,
     in_sync_life: Option<Incarnation>,
+    merging: Option<Merging>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +58,7 @@ pub(crate) struct Acknowledged {
     pub(crate) waiter: u64,
     pub(crate) seq: Seq,
     pub(crate) hash: Hash,
+    pub(crate) payload: Bytes,
 }
 
 /// Everything.
@@ -228,6 +234,7 @@ impl World {
         node.taken.clear();
         node.reads.clear();
         node.in_sync_life = None;
+        node.merging = None;
         node.paused = false;
         node.stalled = false;
     }
@@ -315,6 +322,7 @@ impl Node {
             told: Vec::new(),
             wiped: false,
             in_sync_life: None,
+            merging: None,
         }
     }
 }

@@ -70,6 +70,9 @@ impl World {
                     self.run_store(id);
                     idle = false;
                 }
+                if self.has_merge(id) && self.run_merge(id) {
+                    idle = false;
+                }
                 while self.has_probe(id) {
                     self.end_probe(id);
                     idle = false;
