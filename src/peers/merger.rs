@@ -33,11 +33,7 @@ impl Merger {
         epoch: Epoch,
         updates: Vec<Bytes>,
     ) -> Result<(), NotMerged> {
-        let request = ReconcileRequest {
-            envelope: Some(envelope),
-            epoch: Some(epoch),
-            updates: updates.into_iter().map(Into::into).collect(),
-        };
+        let request = ReconcileRequest { envelope: Some(envelope), epoch: Some(epoch), updates };
         let mut client = self.caller.bulk.clone();
         let call = client.reconcile(self.caller.request(request));
         let answered = timeout(PATIENCE, call).await.map_err(|_| CallError::Late)?;

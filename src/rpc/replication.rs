@@ -6,7 +6,6 @@
 
 use std::{collections::BTreeSet, pin::Pin, time::Duration};
 
-use bytes::Bytes;
 use subtle::ConstantTimeEq as _;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
@@ -194,7 +193,7 @@ impl ReplicationService for Replication {
         let request = request.into_inner();
         self.check_envelope(request.envelope.as_ref())?;
         let epoch = peer::epoch_of(request.epoch).map_err(errors::malformed)?;
-        let updates: Vec<Bytes> = request.updates.into_iter().map(Bytes::from).collect();
+        let updates = request.updates;
         if !updates.iter().all(|bytes| update::is_merge(bytes)) {
             return Err(errors::malformed("only what can be merged may be brought"));
         }
