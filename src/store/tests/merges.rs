@@ -21,7 +21,12 @@ pub(super) fn stream(loser: &Bench, common: u64) -> Vec<Update> {
         updates.extend(part.updates);
     }
     assert!(updates.iter().all(|update| update.len() <= 64 * 1024));
-    updates.iter().map(|update| update::decode(update).unwrap()).collect()
+    let decode = |bytes: &bytes::Bytes| {
+        let update = update::decode(bytes).unwrap();
+        assert_eq!(update::encode(&update), bytes, "it reads back as it was written");
+        update
+    };
+    updates.iter().map(decode).collect()
 }
 
 pub(super) fn take_over(winner: &mut Bench, updates: &[Update]) {
@@ -340,17 +345,14 @@ fn an_account_whose_creation_was_repeated_on_the_other_side_is_one_account() {
 }
 
 #[test]
-fn sessions_end_on_both_sides_and_a_login_repeated_on_both_leaves_two_good_tokens() {
+fn sessions_end_on_both_sides_and_a_login_made_on_both_leaves_two_sessions() {
     let Split { mut winner, mut loser, common, alice, bob, .. } = split();
     let proof = Proof { account: alice.account, password_version: 1 };
     let token = |update: &Update| match &update.command {
         Command::Login(login) => login.token,
         other => panic!("{other:?}"),
     };
-    // A login before the divergence that is repeated on either side, which draws a new token each time.
-    let mut shared = Bench::new();
-    shared.user("alice");
-    drop(shared);
+    // One login on both sides, which draw a session and a token each.
     let login = loser.scribe.login("alice", proof);
     let there = Update { request: login.request, ..loser.scribe.login("alice", proof) };
     let here = Update { request: login.request, ..winner.scribe.login("alice", proof) };
@@ -436,6 +438,26 @@ fn a_history_that_was_merged_and_loses_later_is_merged_again() {
         let resume = third.read(|reader| reader.resume(epoch, 1_000));
         assert_eq!(resume, Resume::Merged(EPOCH, common), "{epoch:?}");
     }
+}
+
+#[test]
+fn what_a_history_lost_before_it_lost_itself_is_lost_from_the_earlier_point() {
+    let Split { winner: mut third, loser: mut second, common, alice, bob, .. } = split();
+    second.scribe.epoch = Epoch { number: 3, server: ServerId(3) };
+    second.send(alice, "@bob", "of the second");
+    let mut first = second.copy(Epoch { number: 3, server: ServerId(1) });
+    let parted = first.end();
+    first.send(alice, "@bob", "of the first");
+    merge(&mut second, &first, parted);
+    let lost = Epoch { number: 3, server: ServerId(1) };
+    let resume = |bench: &Bench, seq| bench.read(|reader| reader.resume(lost, seq));
+    let there = Epoch { number: 3, server: ServerId(3) };
+    assert_eq!(resume(&second, 99), Resume::Merged(there, parted));
+    second.act(bob, mark("@alice", 3)).unwrap();
+    merge(&mut third, &second, common);
+    assert_eq!(resume(&third, 99), Resume::Merged(EPOCH, common));
+    assert_eq!(bodies(&third.history(bob, "@alice")), ["old", "of the second", "of the first"]);
+    assert_eq!(third.unread(bob, "@alice"), 0, "he has read what was merged there as well");
 }
 
 #[test]

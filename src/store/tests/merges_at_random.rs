@@ -232,7 +232,7 @@ fn choices(most: usize) -> impl Strategy<Value = Vec<Choice>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn every_order_of_two_losers_streams_keeps_all_that_was_acknowledged_once(
