@@ -19,6 +19,7 @@ mod driver;
 mod effects;
 mod handle;
 mod hub;
+mod points;
 mod sessions;
 #[cfg(test)]
 mod tests;
