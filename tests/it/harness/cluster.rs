@@ -171,7 +171,43 @@ impl Cluster {
         let mut all = vec!["--id", &id, "--config", &config];
         all.extend(arguments);
         let log = self.folder().join(log);
-        Process::start(&all, &self.options.environment, self.folder(), log, input)
+        let mut environment = self.options.environment.clone();
+        if self.options.failpoints {
+            environment.push(("CHINWAG_FAILPOINTS", format!("failpoint-{id}")));
+        }
+        Process::start(&all, &environment, self.folder(), log, input)
+    }
+
+    /// A server dies when it comes to this failpoint for the `nth` time from now on, or in its next life.
+    pub(crate) fn arm(&self, id: u32, point: &str, nth: u64) {
+        let file = self.folder().join(format!("failpoint-{id}"));
+        let new = file.with_extension("new");
+        fs::write(&new, format!("{point}:{nth}")).expect("a failpoint's file");
+        fs::rename(new, file).expect("at once");
+    }
+
+    /// Takes the failpoint away.
+    pub(crate) fn disarm(&self, id: u32) {
+        let _ = fs::remove_file(self.folder().join(format!("failpoint-{id}")));
+    }
+
+    /// Waits for a server to end by itself; `None` if it goes on.
+    pub(crate) async fn died(&mut self, id: u32, deadline: Duration) -> Option<Exit> {
+        let end = tokio::time::Instant::now() + deadline;
+        while self.process(id).is_running() {
+            if tokio::time::Instant::now() > end {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let exit = self.process(id).ended(Duration::from_secs(1)).await;
+        self.processes.remove(&id);
+        Some(exit)
+    }
+
+    /// Whether a server was started and did not end, as far as the test knows.
+    pub(crate) fn is_up(&self, id: u32) -> bool {
+        self.processes.contains_key(&id)
     }
 
     /// A server's process.

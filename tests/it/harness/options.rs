@@ -14,11 +14,19 @@ pub(crate) struct Options {
     pub(crate) secret: Option<&'static str>,
     /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// Whether [`super::Cluster::arm`] is wanted.
+    pub(crate) failpoints: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { servers: 3, policy: "available", secret: None, environment: Vec::new() }
+        Options {
+            servers: 3,
+            policy: "available",
+            secret: None,
+            environment: Vec::new(),
+            failpoints: false,
+        }
     }
 }
 
