@@ -172,8 +172,8 @@ impl Cluster {
         all.extend(arguments);
         let log = self.folder().join(log);
         let mut environment = self.options.environment.clone();
-        if self.options.failpoints {
-            environment.push(("CHINWAG_FAILPOINTS", format!("failpoint-{id}")));
+        for (_, value) in &mut environment {
+            *value = value.replace("{id}", &id);
         }
         Process::start(&all, &environment, self.folder(), log, input)
     }
@@ -286,18 +286,24 @@ impl Cluster {
         .await
     }
 
-    /// Waits until the leader counts all of these servers as in sync, and returns its ID.
+    /// Waits until the leader counts all of these servers as in sync, and they do so themselves (a leader
+    /// may not have seen yet that a server died and came back); returns the leader's ID.
     pub(crate) async fn in_sync(&self, wanted: impl IntoIterator<Item = u32>) -> u32 {
         let wanted: Vec<u32> = wanted.into_iter().collect();
         let doors: Vec<Door> = wanted.iter().map(|id| self.door(*id)).collect();
         until(&format!("servers {wanted:?} in sync"), READY, || async {
+            let mut leader = None;
             for door in &doors {
-                let Some(status) = door.status().await else { continue };
-                if status.role() == Role::Leader && holds_all(&status, &wanted) {
-                    return u32::try_from(status.server_id).ok();
+                let status = door.status().await?;
+                match status.role() {
+                    Role::Leader if holds_all(&status, &wanted) => {
+                        leader = u32::try_from(status.server_id).ok();
+                    }
+                    Role::Follower => {}
+                    _ => return None,
                 }
             }
-            None
+            leader
         })
         .await
     }

@@ -12,21 +12,14 @@ pub(crate) struct Options {
     pub(crate) policy: &'static str,
     /// The servers' common secret.
     pub(crate) secret: Option<&'static str>,
-    /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`.
+    /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`; `{id}` in a
+    /// value stands for the server's ID, and relative paths begin in the cluster's folder.
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// Whether [`super::Cluster::arm`] is wanted.
-    pub(crate) failpoints: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            servers: 3,
-            policy: "available",
-            secret: None,
-            environment: Vec::new(),
-            failpoints: false,
-        }
+        Options { servers: 3, policy: "available", secret: None, environment: Vec::new() }
     }
 }
 

@@ -165,8 +165,11 @@ impl Stage {
             _ => "available",
         };
         // The log is trimmed as often as the configuration allows.
-        let environment = vec![("CHINWAG__LOG__MAX_ENTRIES", "1000".to_owned())];
-        let options = Options { policy, environment, failpoints: true, ..Options::default() };
+        let environment = vec![
+            ("CHINWAG__LOG__MAX_ENTRIES", "1000".to_owned()),
+            ("CHINWAG_FAILPOINTS", "failpoint-{id}".to_owned()),
+        ];
+        let options = Options { policy, environment, ..Options::default() };
         let cluster = Cluster::start_with(options).await;
         let load = Load::begin(&cluster, People { listeners: 2, senders: 4, scouts: false }).await;
         Stage { cluster, load, policy, played: 0 }
@@ -267,7 +270,7 @@ impl Stage {
 /// How long the server may take to come to the point.
 fn patience(point: Point) -> Duration {
     match point {
-        TrimBefore | TrimApplied | TrimAfter => Duration::from_secs(8),
+        TrimBefore | TrimApplied | TrimAfter => Duration::from_secs(20),
         _ => Duration::from_secs(3),
     }
 }
