@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use super::{
     desk::{Action, Executed, Refused},
     driver::Driver,
+    points,
     reconcile::{self, ReconcileOrder},
     transfer::{self, SnapshotOrder},
 };
 use crate::{
     cluster::{Body, Effect, Epoch, LocalState, Message, ServerId, WaiterId},
+    failpoint::{self, Point},
     store::WriterCommand,
     wire::{cluster::Envelope, peer},
 };
@@ -28,13 +30,19 @@ impl Driver {
     async fn act(&mut self, action: Action) {
         match action {
             Action::Effect(effect) => self.effect(effect).await,
-            Action::Answer(waiter, executed) => self.reply(waiter, Ok(executed)),
+            Action::Answer(waiter, executed) => {
+                failpoint::reach(Point::AnswerBefore);
+                self.reply(waiter, Ok(executed));
+                failpoint::reach(Point::AnswerSent);
+            }
             Action::Refuse(waiter, refused) => self.reply(waiter, Err(refused)),
             Action::Serve(until) => {
+                failpoint::reach(Point::ReadBefore);
                 let later = self.reads.split_off(&(until + 1));
                 for reply in std::mem::replace(&mut self.reads, later).into_values() {
                     let _ = reply.send(Ok(()));
                 }
+                failpoint::reach(Point::ReadServed);
             }
             Action::RefuseReads(refused) => {
                 for reply in std::mem::take(&mut self.reads).into_values() {
@@ -42,8 +50,10 @@ impl Driver {
                 }
             }
             Action::Publish(changes) => {
+                failpoint::reach(Point::PublishBefore);
                 self.sessions.learn(&changes);
                 self.hub.publish(&changes);
+                failpoint::reach(Point::PublishSent);
             }
             Action::EndSubscriptions => {
                 self.hub.close();
@@ -113,9 +123,12 @@ impl Driver {
     }
 
     fn send(&mut self, message: Message) {
+        let [before, sent] = points::of(&message.body);
+        failpoint::reach(before);
         if let Some(question) = self.calls.answer(message) {
             self.peers.send(question);
         }
+        failpoint::reach(sent);
     }
 
     fn send_snapshot(&mut self, order: SnapshotOrder) {

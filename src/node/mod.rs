@@ -19,6 +19,7 @@ mod driver;
 mod effects;
 mod handle;
 mod hub;
+mod points;
 mod reconcile;
 mod sessions;
 #[cfg(test)]

@@ -15,7 +15,10 @@ use super::{
     error::StoreError,
     writer::{Applied, Writer},
 };
-use crate::cluster::{Entry, Hash, LogSummary, OpId, Seq};
+use crate::{
+    cluster::{Entry, Hash, LogSummary, OpId, Seq},
+    failpoint::{self, Point},
+};
 
 /// The protocol keeps one batch in flight, so a handful of commands wait at most.
 const INBOX: usize = 1_024;
@@ -162,24 +165,43 @@ fn serve(
     while let Ok(command) = commands.recv() {
         match command {
             WriterCommand::Apply { op, entries } => {
-                tell(Completion::Applied { op, applied: writer.apply(&entries)? });
+                failpoint::reach(Point::ApplyBefore);
+                let applied = writer.apply(&entries)?;
+                failpoint::reach(Point::ApplyAfter);
+                tell(Completion::Applied { op, applied });
             }
             WriterCommand::Commit { op } => {
+                failpoint::reach(Point::CommitBefore);
                 writer.commit()?;
+                failpoint::reach(Point::CommitAfter);
                 tell(Completion::Committed { op });
             }
-            WriterCommand::Rollback => writer.rollback()?,
+            WriterCommand::Rollback => {
+                failpoint::reach(Point::RollbackBefore);
+                writer.rollback()?;
+                failpoint::reach(Point::RollbackAfter);
+            }
             WriterCommand::Store { op, entries, lineage } => {
-                tell(Completion::Stored { op, digest: writer.store(&entries, lineage)? });
+                failpoint::reach(Point::StoreBefore);
+                let digest = writer.store(&entries, lineage)?;
+                failpoint::reach(Point::StoreAfter);
+                tell(Completion::Stored { op, digest });
             }
             WriterCommand::Install { op, staged, aside } => {
                 tell(Completion::Installed { op, log: writer.install(&staged, aside)? });
             }
-            WriterCommand::Trim { until } => writer.trim(until)?,
+            WriterCommand::Trim { until } => {
+                failpoint::reach(Point::TrimBefore);
+                writer.trim(until)?;
+                failpoint::reach(Point::TrimAfter);
+            }
             WriterCommand::Close => break,
         }
     }
-    writer.close()
+    failpoint::reach(Point::CloseBefore);
+    writer.close()?;
+    failpoint::reach(Point::CloseAfter);
+    Ok(())
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {

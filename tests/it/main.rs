@@ -20,3 +20,4 @@ mod lessons;
 mod python;
 mod reconcile;
 mod surface;
+mod sweep;

@@ -171,7 +171,43 @@ impl Cluster {
         let mut all = vec!["--id", &id, "--config", &config];
         all.extend(arguments);
         let log = self.folder().join(log);
-        Process::start(&all, &self.options.environment, self.folder(), log, input)
+        let mut environment = self.options.environment.clone();
+        for (_, value) in &mut environment {
+            *value = value.replace("{id}", &id);
+        }
+        Process::start(&all, &environment, self.folder(), log, input)
+    }
+
+    /// A server dies when it comes to this failpoint for the `nth` time from now on, or in its next life.
+    pub(crate) fn arm(&self, id: u32, point: &str, nth: u64) {
+        let file = self.folder().join(format!("failpoint-{id}"));
+        let new = file.with_extension("new");
+        fs::write(&new, format!("{point}:{nth}")).expect("a failpoint's file");
+        fs::rename(new, file).expect("at once");
+    }
+
+    /// Takes the failpoint away.
+    pub(crate) fn disarm(&self, id: u32) {
+        let _ = fs::remove_file(self.folder().join(format!("failpoint-{id}")));
+    }
+
+    /// Waits for a server to end by itself; `None` if it goes on.
+    pub(crate) async fn died(&mut self, id: u32, deadline: Duration) -> Option<Exit> {
+        let end = tokio::time::Instant::now() + deadline;
+        while self.process(id).is_running() {
+            if tokio::time::Instant::now() > end {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let exit = self.process(id).ended(Duration::from_secs(1)).await;
+        self.processes.remove(&id);
+        Some(exit)
+    }
+
+    /// Whether a server was started and did not end, as far as the test knows.
+    pub(crate) fn is_up(&self, id: u32) -> bool {
+        self.processes.contains_key(&id)
     }
 
     /// A server's process.
@@ -250,18 +286,24 @@ impl Cluster {
         .await
     }
 
-    /// Waits until the leader counts all of these servers as in sync, and returns its ID.
+    /// Waits until the leader counts all of these servers as in sync, and they do so themselves (a leader
+    /// may not have seen yet that a server died and came back); returns the leader's ID.
     pub(crate) async fn in_sync(&self, wanted: impl IntoIterator<Item = u32>) -> u32 {
         let wanted: Vec<u32> = wanted.into_iter().collect();
         let doors: Vec<Door> = wanted.iter().map(|id| self.door(*id)).collect();
         until(&format!("servers {wanted:?} in sync"), READY, || async {
+            let mut leader = None;
             for door in &doors {
-                let Some(status) = door.status().await else { continue };
-                if status.role() == Role::Leader && holds_all(&status, &wanted) {
-                    return u32::try_from(status.server_id).ok();
+                let status = door.status().await?;
+                match status.role() {
+                    Role::Leader if holds_all(&status, &wanted) => {
+                        leader = u32::try_from(status.server_id).ok();
+                    }
+                    Role::Follower => {}
+                    _ => return None,
                 }
             }
-            None
+            leader
         })
         .await
     }

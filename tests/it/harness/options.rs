@@ -12,7 +12,8 @@ pub(crate) struct Options {
     pub(crate) policy: &'static str,
     /// The servers' common secret.
     pub(crate) secret: Option<&'static str>,
-    /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`.
+    /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`; `{id}` in a
+    /// value stands for the server's ID, and relative paths begin in the cluster's folder.
     pub(crate) environment: Vec<(&'static str, String)>,
 }
 

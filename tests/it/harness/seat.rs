@@ -103,6 +103,12 @@ impl User {
         User { patience: PATIENCE, ..self }
     }
 
+    /// Calls this server only from now on.
+    pub(crate) fn only(self, id: u32) -> User {
+        let door = self.doors[usize::try_from(id).expect("small") - 1].clone();
+        User { doors: vec![door], at: AtomicUsize::new(0), ..self }
+    }
+
     /// The door of the server that answered last.
     pub(crate) fn door(&self) -> Door {
         self.doors[self.at.load(Ordering::Relaxed)].clone()
@@ -180,6 +186,18 @@ impl User {
             assert_eq!(message.seq, expected, "seq is dense from 1 in {conversation}");
         }
         messages
+    }
+
+    /// The seq of the newest message of a conversation; 0 while there is none.
+    pub(crate) async fn newest(&self, conversation: &str) -> i64 {
+        let request =
+            ListMessagesRequest { conversation: conversation.into(), page_size: 1, position: None };
+        let page = self.call(|door| {
+            let request = request.clone();
+            async move { door.messages().list_messages(request).await }
+        });
+        let page = page.await.expect("the own conversation can be read").into_inner();
+        page.messages.last().map_or(0, |message| message.seq)
     }
 
     /// How many messages of others are unread in a conversation.
