@@ -166,11 +166,11 @@ impl Core {
     }
 
     /// The view of the greatest log among the promisers and this server.
-    fn greatest_promised_view(&self) -> Option<BTreeSet<ServerId>> {
+    fn greatest_promised_view(&self) -> Option<&BTreeSet<ServerId>> {
         let candidate = self.candidate.as_ref()?;
         let greatest = candidate.promises.values().max_by_key(|one| place(one.last));
         match greatest.filter(|one| place(one.last) > place(self.log.last())) {
-            Some(one) => one.view.as_ref().map(|(_, view)| view.members.clone()),
+            Some(one) => one.view.as_ref().map(|(_, view)| &view.members),
             None => Some(self.log.members()),
         }
     }

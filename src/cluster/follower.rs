@@ -261,7 +261,7 @@ impl Core {
 
     /// Whoever joins lives: what was found out about it before says nothing about this life.
     pub(super) fn void_evidence_of_joiners(&mut self, chunk: &Chunk) {
-        let mut members = self.log.members();
+        let mut members = self.log.members().clone();
         for entry in chunk.entries.iter() {
             let Payload::View(view) = &entry.payload else { continue };
             for joiner in view.members.difference(&members) {

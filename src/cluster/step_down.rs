@@ -163,8 +163,8 @@ impl Core {
         if !due || self.now < self.next_disk_resign {
             return false;
         }
-        let others = self.log.members().into_iter().filter(|id| *id != self.me());
-        if !others.into_iter().any(|id| self.is_live(id)) {
+        let mut others = self.log.members().iter().filter(|id| **id != self.me());
+        if !others.any(|id| self.is_live(*id)) {
             return false;
         }
         self.next_disk_resign = Time(self.now.0 + DISK_RESIGN_EVERY);

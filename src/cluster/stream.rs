@@ -375,7 +375,6 @@ impl Core {
     /// does not fit, and registers.
     fn call_the_unfed(&mut self, patience: Duration) {
         let now = self.now;
-        let members = self.newest_members();
         let Some(leader) = self.leader.as_mut() else { return };
         let Some(chunk) = leader.batch.as_ref().and_then(|batch| batch.chunks.first()).cloned()
         else {
@@ -388,7 +387,7 @@ impl Core {
         let unfed: Vec<ServerId> =
             leader.lives.keys().copied().filter(|id| !leader.progress.contains_key(id)).collect();
         for id in unfed {
-            if members.contains(&id) && !self.has_new_life(id) {
+            if self.newest_members().contains(&id) && !self.has_new_life(id) {
                 self.send_chunk(id, chunk.clone());
             }
         }

@@ -25,7 +25,7 @@ impl World {
                 }
                 self.node(id).disk.local = local;
             }
-            Effect::Send(message) => self.network.push(Flight { message, snapshot: None }),
+            Effect::Send(message) => self.network.push_back(Flight { message, snapshot: None }),
             Effect::Probe(peer) => {
                 let refused = !self.is_up(peer) && !self.is_cut(id, peer);
                 self.node(id).probes.push_back((peer, refused));
@@ -100,6 +100,6 @@ impl World {
         let Some(core) = self.core(id) else { return };
         let body = Body::Snapshot { epoch, position: log.last() };
         let message = core.message(to, nonce, body);
-        self.network.push(Flight { message, snapshot: Some(Arc::new(log)) });
+        self.network.push_back(Flight { message, snapshot: Some(Arc::new(log)) });
     }
 }

@@ -68,7 +68,7 @@ impl World {
         if matches!(mode, Mode::Follower(_) | Mode::Leader(_)) {
             let life = core.incarnation();
             let serving = core.serving();
-            if self.is_in_committed_view(id) {
+            if self.nodes[&id].in_sync_life != Some(life) && self.is_in_committed_view(id) {
                 self.node(id).in_sync_life = Some(life);
             }
             let Mode::Leader(epoch) = mode else { return };

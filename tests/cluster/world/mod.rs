@@ -61,7 +61,8 @@ pub(crate) struct World {
     pub(crate) now: Duration,
     pub(crate) policy: Policy,
     pub(crate) nodes: BTreeMap<ServerId, Node>,
-    pub(crate) network: Vec<Flight>,
+    /// Most are delivered from its front.
+    pub(crate) network: VecDeque<Flight>,
     pub(crate) cut: BTreeSet<(ServerId, ServerId)>,
     pub(crate) acknowledged: Vec<Acknowledged>,
     pub(crate) served_reads: Vec<u64>,
@@ -96,7 +97,7 @@ impl World {
             now: Duration::from_secs(10),
             policy,
             nodes: BTreeMap::new(),
-            network: Vec::new(),
+            network: VecDeque::new(),
             cut: BTreeSet::new(),
             acknowledged: Vec::new(),
             served_reads: Vec::new(),
@@ -136,8 +137,9 @@ impl World {
         Disk { local, log: None, aside: Vec::new() }
     }
 
-    pub(crate) fn ids(&self) -> Vec<ServerId> {
-        self.nodes.keys().copied().collect()
+    /// All of them, in order.
+    pub(crate) fn ids(&self) -> impl DoubleEndedIterator<Item = ServerId> + use<> {
+        (1..=self.nodes.len() as u32).map(ServerId)
     }
 
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
@@ -293,7 +295,7 @@ impl World {
 
     pub(crate) fn leaders(&self) -> Vec<ServerId> {
         let serves = |id: &ServerId| self.core(*id).is_some_and(Core::serving);
-        self.ids().into_iter().filter(serves).collect()
+        self.ids().filter(serves).collect()
     }
 }
 

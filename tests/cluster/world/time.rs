@@ -29,7 +29,7 @@ impl World {
             return;
         }
         if self.nodes[&to].paused {
-            self.network.push(Flight { message, snapshot: flight.snapshot });
+            self.network.push_back(Flight { message, snapshot: flight.snapshot });
             return;
         }
         if let Some(log) = flight.snapshot {
