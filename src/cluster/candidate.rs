@@ -307,6 +307,14 @@ impl Core {
         self.begin_to_lead(leader, View { members, forced: true });
     }
 
+    /// A known bug.
+    pub(super) fn raise_own_epoch(&mut self) {
+        let epoch = self.open_epoch();
+        if let Some(leader) = self.leader.as_mut() {
+            leader.epoch = epoch;
+        }
+    }
+
     /// The known bugs that begin at the start.
     pub(super) fn begin_as_mutant(&mut self) {
         let Some(last) = self.log.last() else { return };

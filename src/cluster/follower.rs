@@ -212,7 +212,8 @@ impl Core {
             self.find_itself_in_sync();
             return;
         };
-        let same = self.log.hash_at(heard.seq) == Some(heard.hash);
+        let same = self.log.hash_at(heard.seq) == Some(heard.hash)
+            || self.mutant == Some(Mutant::BelievesUnseen);
         let current = self.following.is_some_and(|now| now.epoch == heard.epoch);
         if same && current && heard.seq > self.committed_seq() {
             self.known = Some(heard);

@@ -45,6 +45,8 @@ impl Core {
         let Some(mut leader) = self.leader.take() else { return };
         if let Some(batch) = leader.batch.take() {
             match batch.commit {
+                None if self.mutant == Some(Mutant::ForgetsLateBatch) && batch.digest.is_none() => {
+                }
                 None => self.effects.push(Effect::Rollback),
                 Some((op, since)) => {
                     let digest = batch.digest.expect("applied before it is committed");
@@ -101,7 +103,9 @@ impl Core {
             }
             _ => false,
         };
-        if counts {
+        if counts && self.mutant == Some(Mutant::RaisesOwnEpoch) {
+            self.raise_own_epoch();
+        } else if counts {
             self.step_down("a greater epoch was promised elsewhere", false);
         }
     }

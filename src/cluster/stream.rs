@@ -10,6 +10,7 @@ use super::{
     log::{Hash, Position, Seq},
     log_index::Chunk,
     message::{Body, Message, Rejection, Updates},
+    mutant::Mutant,
 };
 
 /// How many batches may be under way to one server.
@@ -80,7 +81,8 @@ impl Core {
         };
         let proposed = self.newest_members().contains(&from);
         let member = proposed || self.log.members().contains(&from);
-        if member && self.has_new_life(from) {
+        let early = self.mutant == Some(Mutant::FeedsNewLife);
+        if member && self.has_new_life(from) && !early {
             // Its predecessor must be out of the view first, for good.
             let leader = self.leader.as_mut().expect("checked above");
             leader.waiting.insert(from, message);
@@ -199,7 +201,8 @@ impl Core {
                 return;
             };
             // The receiver may not know the hash of anything before its own end.
-            let chunk = chunk.after(sent);
+            let whole = self.mutant == Some(Mutant::ResendsWholeBatch);
+            let chunk = if whole { chunk } else { chunk.after(sent) };
             let end = chunk.last().seq;
             self.send_chunk(id, chunk);
             let now = self.now;

@@ -2,6 +2,7 @@
 //! the semantics of the real one (an open transaction is lost in a crash, the local store is durable when
 //! `Persist` returns), and the invariants, checked whenever something becomes durable or is answered.
 
+mod contact;
 mod effects;
 mod invariants;
 mod store;
@@ -18,6 +19,7 @@ use chinwag::cluster::{
     Boot, Core, Entry, Epoch, Event, Hash, Incarnation, LocalState, Message, Mutant, Operation,
     Policy, Seq, ServerId, Settings, Time, Timing,
 };
+use contact::Contacts;
 use store::{Disk, Log, StoreOp};
 
 /// One server, up or down.
@@ -38,6 +40,7 @@ pub(crate) struct Node {
     reads: BTreeMap<u64, usize>,
     pub(crate) told: Vec<String>,
     wiped: bool,
+    contacts: Contacts,
     in_sync_life: Option<Incarnation>,
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     entries: BTreeMap<(Epoch, Seq), Hash>,
     committed_views: BTreeSet<Hash>,
+    /// Who was left out of which proposed view while it answered.
+    left_out_live: BTreeSet<(Hash, ServerId)>,
     served: BTreeMap<Epoch, Incarnation>,
     /// How many entries the servers keep.
     pub(crate) log_cap: u64,
@@ -108,6 +113,7 @@ impl World {
             trace: None,
             entries: BTreeMap::new(),
             committed_views: BTreeSet::new(),
+            left_out_live: BTreeSet::new(),
             served: BTreeMap::new(),
             log_cap: 100_000,
             next_waiter: 1,
@@ -230,6 +236,7 @@ impl World {
         node.taken.clear();
         node.reads.clear();
         node.in_sync_life = None;
+        node.contacts = Contacts::default();
         node.paused = false;
         node.stalled = false;
     }
@@ -316,6 +323,7 @@ impl Node {
             reads: BTreeMap::new(),
             told: Vec::new(),
             wiped: false,
+            contacts: Contacts::default(),
             in_sync_life: None,
         }
     }

@@ -32,6 +32,7 @@ impl World {
             self.network.push_back(Flight { message, snapshot: flight.snapshot });
             return;
         }
+        self.note_answer(&message);
         if let Some(log) = flight.snapshot {
             self.node(to).snapshots.insert(message.nonce, log);
         }
