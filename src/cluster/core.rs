@@ -1,7 +1,7 @@
 //! The core itself: its state, and who hears what. The rules are in the files named after them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
@@ -319,7 +319,7 @@ impl Core {
         self.peers[&id].is_silent(self.now, self.settings.timing.failure_timeout)
     }
 
-    pub(super) fn others(&self) -> BTreeSet<ServerId> {
+    pub(super) fn others(&self) -> Vec<ServerId> {
         self.peers.keys().copied().collect()
     }
 

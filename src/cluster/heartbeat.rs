@@ -105,12 +105,12 @@ impl Core {
     pub(super) fn on_report(&mut self, message: Message) {
         let from = message.from;
         let question = matches!(message.body, Body::Heartbeat(_));
-        let (Body::Heartbeat(report) | Body::HeartbeatReply(report)) = message.body.clone() else {
+        let (Body::Heartbeat(report) | Body::HeartbeatReply(report)) = message.body else {
             return;
         };
         if question {
             let own = self.report(from);
-            self.answer(&message, Body::HeartbeatReply(Box::new(own)));
+            self.send(from, message.nonce, Body::HeartbeatReply(Box::new(own)));
         }
         let refused = self.why_refused(&report);
         let peer = self.peers.get_mut(&from).expect("a configured server");

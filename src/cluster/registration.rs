@@ -10,6 +10,7 @@ use super::{
     log::{LogSummary, Position},
     log_index::LogIndex,
     message::{Body, Message, Mode},
+    mutant::Mutant,
     work::{Work, WorkKind},
 };
 
@@ -137,10 +138,14 @@ impl Core {
             && target == Some((message.from, epoch));
         let place = (position.epoch, position.seq);
         let older = self.log.last().is_some_and(|last| (last.epoch, last.seq) > place);
-        if !asked || older || self.disk_low || !self.follow(message, epoch) {
+        let any = self.mutant == Some(Mutant::TakesAnySnapshot);
+        if !asked || (older && !any) || self.disk_low || !self.follow(message, epoch) {
             return;
         }
-        if self.registration.snapshot.is_none() && self.registration.first_last != self.log.last() {
+        if !any
+            && self.registration.snapshot.is_none()
+            && self.registration.first_last != self.log.last()
+        {
             // Another leader fed it meanwhile: whether the snapshot holds that is to be asked again.
             self.registration.first_nonce = None;
             self.registration.unfit = true;

@@ -57,7 +57,7 @@ impl Core {
         let leader = self.live_leader().map(|(leader, _)| leader).filter(|_| !self.serving());
         let report = leader.and_then(|leader| self.peers[&leader].report.as_ref());
         let view = report.and_then(|report| report.view.as_ref());
-        view.map_or_else(|| self.log.members(), |(_, view)| view.members.clone())
+        view.map_or_else(|| self.log.members(), |(_, view)| &view.members).clone()
     }
 
     fn waiting_for(&self) -> BTreeSet<ServerId> {

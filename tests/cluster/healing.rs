@@ -35,7 +35,7 @@ pub(crate) fn heal_and_demand(world: &mut World, wiped: bool) {
         return;
     }
     if world.failed.is_none() && !agree(world) {
-        let state: Vec<String> = world.ids().into_iter().map(|id| describe(world, id)).collect();
+        let state: Vec<String> = world.ids().map(|id| describe(world, id)).collect();
         world.violate(format!("I10: no agreement after healing: {}", state.join("; ")));
         return;
     }
@@ -81,7 +81,7 @@ fn agree(world: &World) -> bool {
             && matches!(mode, Some(Mode::Follower(_) | Mode::Leader(_)))
             && status.in_sync.contains(id)
     };
-    world.ids().iter().all(same)
+    world.ids().all(|id| same(&id))
 }
 
 fn describe(world: &World, id: ServerId) -> String {

@@ -7,7 +7,12 @@
 mod show;
 mod world;
 
-use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fs,
+    path::PathBuf,
+    time::Duration,
+};
 
 use chinwag::cluster::{Core, Event, Mode, Mutant, Policy, ServerId, Time, Timing};
 use world::World;
@@ -154,7 +159,7 @@ fn expect_within(world: &mut World, millis: u64, words: &[&str]) -> Result<(), S
 /// What one server said to another arrives, and nothing else happens.
 fn deliver_between(world: &mut World, from: ServerId, to: ServerId) {
     let network = std::mem::take(&mut world.network);
-    let (now, later): (Vec<_>, Vec<_>) =
+    let (now, later): (VecDeque<_>, VecDeque<_>) =
         network.into_iter().partition(|one| one.message.from == from && one.message.to == to);
     world.network = later;
     for flight in now {

@@ -114,7 +114,7 @@ fn begin(servers: u32, log_cap: u64, profile: &Profile) -> World {
                 Some(Mode::Follower(_) | Mode::Leader(_))
             )
         };
-        if world.ids().iter().all(full) {
+        if world.ids().all(|id| full(&id)) {
             break;
         }
     }
@@ -203,8 +203,7 @@ impl<'a> Walk<'a> {
     }
 
     fn some_server(&mut self) -> ServerId {
-        let ids = self.world.ids();
-        ids[self.chance.below(ids.len())]
+        ServerId(1 + self.chance.below(self.world.nodes.len()) as u32)
     }
 
     fn choose(&mut self) {
@@ -245,12 +244,12 @@ impl<'a> Walk<'a> {
         if self.chance.percent(5) {
             self.world.network.remove(at);
         } else if self.chance.percent(self.holds) {
-            self.held.push(self.world.network.remove(at));
+            self.held.extend(self.world.network.remove(at));
         } else if self.chance.percent(5) {
             let again = self.world.network[at].clone();
             self.world.deliver(again);
         } else {
-            let flight = self.world.network.remove(at);
+            let flight = self.world.network.remove(at).expect("it is under way");
             self.world.deliver(flight);
         }
     }
@@ -344,7 +343,7 @@ impl<'a> Walk<'a> {
     /// A server that has stored its join, and may not know yet whether it is committed, is cut off; the
     /// others go on without it and die.
     fn cut_off_a_joiner(&mut self) {
-        let ids = self.world.ids();
+        let ids: Vec<ServerId> = self.world.ids().collect();
         let joins = |id: &ServerId| self.world.runs(*id) && self.world.is_joining(*id);
         let Some(joiner) = ids.iter().copied().find(joins) else { return };
         for other in &ids {

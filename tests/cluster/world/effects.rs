@@ -26,13 +26,17 @@ impl World {
                 self.node(id).disk.local = local;
             }
             Effect::Remember(local) => self.node(id).disk.local = local,
-            Effect::Send(message) => self.network.push(Flight { message, snapshot: None }),
+            Effect::Send(message) => {
+                self.note_question(id, &message);
+                self.network.push_back(Flight { message, snapshot: None });
+            }
             Effect::Probe(peer) => {
                 let refused = !self.is_up(peer) && !self.is_cut(id, peer);
                 self.node(id).probes.push_back((peer, refused));
             }
             Effect::Apply { op, entries } => {
                 self.record(&entries);
+                self.note_left_out(id, &entries);
                 self.node(id).store.push_back(StoreOp::Apply(op, entries));
             }
             Effect::Commit { op } => self.node(id).store.push_back(StoreOp::Commit(op)),
@@ -106,6 +110,6 @@ impl World {
         let Some(core) = self.core(id) else { return };
         let body = Body::Snapshot { epoch, position: log.last() };
         let message = core.message(to, nonce, body);
-        self.network.push(Flight { message, snapshot: Some(Arc::new(log)) });
+        self.network.push_back(Flight { message, snapshot: Some(Arc::new(log)) });
     }
 }

@@ -29,9 +29,10 @@ impl World {
             return;
         }
         if self.nodes[&to].paused {
-            self.network.push(Flight { message, snapshot: flight.snapshot });
+            self.network.push_back(Flight { message, snapshot: flight.snapshot });
             return;
         }
+        self.note_answer(&message);
         if let Some(log) = flight.snapshot {
             self.node(to).snapshots.insert(message.nonce, log);
         }
