@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[allow(dead_code, unused_imports, reason = "shared with the benchmark and the nemesis")]
 mod harness;
 
 mod bad_input;

@@ -33,6 +33,7 @@ const PORT_IN_USE: &str = "in use";
 pub(crate) struct Cluster {
     options: Options,
     ports: Vec<u16>,
+    fronts: Vec<u16>,
     processes: BTreeMap<u32, Process>,
     folder: Option<TempDir>,
     _place: SemaphorePermit<'static>,
@@ -66,12 +67,20 @@ impl Cluster {
         // Somebody else may take a port between here and the server's start: `start_server` tries
         // again until it is free.
         let ports = free_ports(options.servers);
-        fs::write(folder.path().join("cluster.yaml"), options.config(&ports, folder.path()))
-            .expect("a config file");
+        let fronts = if options.fronts { free_ports(options.servers) } else { ports.clone() };
+        let config = options.config(&ports, &fronts, folder.path());
+        fs::write(folder.path().join("cluster.yaml"), config).expect("a config file");
         if let Some(secret) = options.secret {
             fs::write(folder.path().join("secret"), secret).expect("a secret file");
         }
-        Cluster { options, ports, processes: BTreeMap::new(), folder: Some(folder), _place: place }
+        Cluster {
+            options,
+            ports,
+            fronts,
+            processes: BTreeMap::new(),
+            folder: Some(folder),
+            _place: place,
+        }
     }
 
     /// All configured IDs.
@@ -87,6 +96,11 @@ impl Cluster {
     /// The address of a server.
     pub(crate) fn address(&self, id: u32) -> String {
         format!("127.0.0.1:{}", self.ports[index(id)])
+    }
+
+    /// Where the others reach a server; its own port, unless somebody stands in between.
+    pub(crate) fn front(&self, id: u32) -> u16 {
+        self.fronts[index(id)]
     }
 
     /// A new connection to a server.

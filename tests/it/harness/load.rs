@@ -11,11 +11,13 @@ use std::{
     time::Duration,
 };
 
+use chinwag::wire::chat::Message;
 use tokio::{
     sync::{RwLock, RwLockWriteGuard},
     task::JoinSet,
     time::Instant,
 };
+use tonic::Status;
 
 use super::{
     cluster::Cluster,
@@ -29,8 +31,6 @@ use super::{
 /// An acknowledged send.
 #[derive(Clone, Debug)]
 pub(crate) struct Acknowledged {
-    /// When it was sent.
-    pub(crate) begun: Instant,
     /// When the answer came.
     pub(crate) at: Instant,
     /// Who sent it.
@@ -47,8 +47,8 @@ type Acknowledgements = Arc<Mutex<Vec<Acknowledged>>>;
 /// See the file's header.
 pub(crate) struct Load {
     acknowledged: Acknowledgements,
-    /// Senders hold it for reading while they send.
-    gate: Arc<RwLock<()>>,
+    /// Senders hold it for reading while they send; whether that is over.
+    gate: Arc<RwLock<bool>>,
     senders: JoinSet<()>,
     listeners: Vec<Receiver>,
 }
@@ -74,7 +74,7 @@ impl Load {
         }
         let mut load = Load {
             acknowledged: Acknowledgements::default(),
-            gate: Arc::new(RwLock::new(())),
+            gate: Arc::new(RwLock::new(false)),
             senders: JoinSet::new(),
             listeners,
         };
@@ -97,15 +97,16 @@ impl Load {
         };
         self.senders.spawn(async move {
             for number in 0.. {
-                let _sending = gate.read().await;
                 let body = format!("{sender}/{number}");
-                let begun = Instant::now();
-                let sent = user.try_send(&request_id(), &to, &body).await;
+                let sent = match only {
+                    None => send(&user, &gate, &to, &body).await,
+                    Some(_) => scout(&user, &gate, &to, &body).await,
+                };
                 let sent = sent.unwrap_or_else(|status| panic!("{body}: {status:?}"));
                 assert_eq!(sent.body, body, "the answer is of this send");
                 let (message_id, seq) = (sent.message_id, sent.seq);
                 let at = Instant::now();
-                let one = Acknowledged { begun, at, sender, only, body, message_id, seq };
+                let one = Acknowledged { at, sender, only, body, message_id, seq };
                 acknowledged.lock().expect("no holder panics").push(one);
             }
         });
@@ -159,7 +160,7 @@ impl Load {
     }
 
     /// Nobody sends while this is held. The cluster must be in sync, for every send is answered first.
-    pub(crate) async fn silence(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(crate) async fn silence(&self) -> RwLockWriteGuard<'_, bool> {
         let silence = tokio::time::timeout(Duration::from_secs(30), self.gate.write());
         silence.await.expect("a cluster in sync answers every send")
     }
@@ -167,7 +168,7 @@ impl Load {
     /// Nobody sends any more, and every send was answered.
     pub(crate) async fn end(&mut self) {
         self.look_after();
-        let _silence = self.gate.write().await;
+        *self.silence().await = true;
         self.senders.abort_all();
     }
 
@@ -207,6 +208,34 @@ impl Load {
             first.len(),
             cluster.ids().count(),
         ))
+    }
+}
+
+/// Until there is an answer.
+async fn send(user: &User, gate: &RwLock<bool>, to: &str, body: &str) -> Result<Message, Status> {
+    let sending = gate.read().await;
+    nothing_if(*sending).await;
+    user.try_send(&request_id(), to, body).await
+}
+
+/// For ever, if it is over.
+async fn nothing_if(over: bool) {
+    if over {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The same at one server, which may never lead: in between, others may ask for silence.
+async fn scout(user: &User, gate: &RwLock<bool>, to: &str, body: &str) -> Result<Message, Status> {
+    let request_id = request_id();
+    loop {
+        let sending = gate.read().await;
+        nothing_if(*sending).await;
+        if let Some(definite) = user.send_once(&request_id, to, body).await {
+            return definite;
+        }
+        drop(sending);
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

@@ -41,11 +41,6 @@ impl Receiver {
         .await
     }
 
-    /// How many messages were heard so far.
-    pub(crate) fn count(&self) -> usize {
-        self.heard.lock().expect("no holder panics").messages.len()
-    }
-
     /// How often the server could not go on at the cursor.
     pub(crate) fn resets(&self) -> usize {
         self.heard.lock().expect("no holder panics").resets

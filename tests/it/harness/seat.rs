@@ -141,6 +141,22 @@ impl User {
         sent.unwrap_or_else(|status| panic!("{} to {to}: {status:?}", self.name))
     }
 
+    /// Asks the server at hand, once, to send a message; `None` if that did not tell the outcome.
+    pub(crate) async fn send_once(
+        &self,
+        request_id: &str,
+        to: &str,
+        body: &str,
+    ) -> Option<Result<Message, Status>> {
+        let mut door = self.door().messages();
+        let sent = door.send_message(send_request(request_id, to, body));
+        match timeout(ATTEMPT, sent).await.ok()? {
+            Ok(answer) => Some(Ok(answer.into_inner().message.expect("OK carries the message"))),
+            Err(status) if is_unknown_outcome(&status) => None,
+            Err(status) => Some(Err(status)),
+        }
+    }
+
     /// Sends a message under this request id.
     pub(crate) async fn try_send(
         &self,
@@ -148,12 +164,7 @@ impl User {
         to: &str,
         body: &str,
     ) -> Result<Message, Status> {
-        let request = SendMessageRequest {
-            request_id: request_id.into(),
-            conversation: to.into(),
-            body: body.into(),
-            reply_to: String::new(),
-        };
+        let request = send_request(request_id, to, body);
         let answer = self.call(|door| {
             let request = request.clone();
             async move { door.messages().send_message(request).await }
@@ -228,5 +239,14 @@ impl User {
             door.events().subscribe(SubscribeRequest { cursor: cursor.into() }).await
         });
         answer.await.expect("the own events can be followed").into_inner()
+    }
+}
+
+fn send_request(request_id: &str, to: &str, body: &str) -> SendMessageRequest {
+    SendMessageRequest {
+        request_id: request_id.into(),
+        conversation: to.into(),
+        body: body.into(),
+        reply_to: String::new(),
     }
 }

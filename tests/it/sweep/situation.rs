@@ -200,8 +200,9 @@ pub(super) const REACHED: &[(Situation, &[Point])] = &[
     ),
 ];
 
-/// Points that three healthy servers do not come to for certain: these messages belong to a stuck disk, to two histories,
-/// to a message that overtakes another, or to a candidate that lost a race. The walks come to them all.
+/// Points that three healthy servers do not come to for certain: they belong to a stuck disk, to two
+/// histories, to a message that overtakes another, to a candidate that lost a race, or to a batch that
+/// happened to be open. The walks over the core come to all of them.
 pub(super) const BY_CHANCE: &[Point] = &[
     DivergedBefore,
     DivergedSent,
@@ -219,6 +220,8 @@ pub(super) const BY_CHANCE: &[Point] = &[
     EvictSent,
     EvictedBefore,
     EvictedSent,
+    RollbackBefore,
+    RollbackAfter,
 ];
 
 impl Situation {
