@@ -160,7 +160,9 @@ fn a_send_that_was_repeated_on_the_other_side_is_one_message_under_both_ids() {
     let answering = send_command("@alice", "answer", Some(lost.id));
     let answer = sent(loser.act(bob, answering));
     loser.act(bob, Command::AcknowledgeMessages(vec![lost.id])).unwrap();
+    loser.act(bob, mark("@alice", 2)).unwrap();
     merge(&mut winner, &loser, common);
+    assert_eq!(winner.unread(bob, "@alice"), 0, "he has read it there, under its lost id");
     let seen = winner.history(bob, "@alice");
     assert_eq!(bodies(&seen), ["old", "once", "answer"]);
     assert!(seen[1].received_time.is_some(), "what was received there is received here");
@@ -192,6 +194,8 @@ fn a_deletion_on_either_side_wins() {
     winner.act(bob, send_command("@alice", "re", Some(old.id))).unwrap();
     for update in &stream(&loser, common) {
         winner.run(update).unwrap();
+        let seen = winner.history(alice, "@bob");
+        assert!(!bodies(&seen).contains(&"gone before it came"), "it is never seen");
         let tells_creation = |told: &Happening| matches!(told, Happening::MessageCreated(_));
         assert!(!told(&winner, alice).iter().any(tells_creation), "{:?}", winner.changes);
     }
