@@ -38,20 +38,11 @@ pub(super) struct Replication {
     pub(super) node: NodeHandle,
     pub(super) id: ServerId,
     pub(super) cluster: String,
-    pub(super) secret: Option<String>,
     pub(super) others: BTreeSet<ServerId>,
     pub(super) stop: CancellationToken,
 }
 
 impl Replication {
-    /// Looks at the secret of a call.
-    fn check_secret<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let Some(secret) = &self.secret else { return Ok(()) };
-        let shown = request.metadata().get(SECRET_KEY).map(|value| value.as_bytes());
-        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(secret.as_bytes())));
-        if right { Ok(()) } else { Err(errors::stranger()) }
-    }
-
     /// Looks at who speaks to whom in which cluster, and parses the rest.
     fn admit(
         &self,
@@ -95,6 +86,18 @@ impl Replication {
     }
 }
 
+/// Looks at the secret of a call, before a byte of its messages is read.
+pub(super) fn members_only(
+    secret: Option<String>,
+) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone {
+    move |request| {
+        let Some(secret) = &secret else { return Ok(request) };
+        let shown = request.metadata().get(SECRET_KEY).map(|value| value.as_bytes());
+        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(secret.as_bytes())));
+        if right { Ok(request) } else { Err(errors::stranger()) }
+    }
+}
+
 #[tonic::async_trait]
 impl ReplicationService for Replication {
     type RegisterFollowerStream = Answers<proto::RegisterFollowerResponse>;
@@ -105,7 +108,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::HeartbeatRequest>,
     ) -> Result<Response<proto::HeartbeatResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Heartbeat(request))?;
@@ -116,7 +118,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::PrepareRequest>,
     ) -> Result<Response<proto::PrepareResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Prepare(request))?;
@@ -127,7 +128,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::EvictRequest>,
     ) -> Result<Response<proto::EvictResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Evict(request))?;
@@ -138,7 +138,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::ResignRequest>,
     ) -> Result<Response<proto::ResignResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Resign(request))?;
@@ -150,7 +149,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::RegisterFollowerRequest>,
     ) -> Result<Response<Self::RegisterFollowerStream>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Register(request))?;
@@ -168,7 +166,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::FetchLogRequest>,
     ) -> Result<Response<Self::FetchLogStream>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Fetch(request))?;
@@ -185,7 +182,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<Streaming<proto::AcceptUpdatesRequest>>,
     ) -> Result<Response<Self::AcceptUpdatesStream>, Status> {
-        self.check_secret(&request)?;
         let (sender, answers) = mpsc::channel(ANSWERS);
         let inbound = InboundUpdates { service: self.clone(), answers: sender };
         let stop = self.stop.clone();
