@@ -28,8 +28,14 @@ pub(super) fn epoch_to(epoch: Epoch) -> proto::Epoch {
     proto::Epoch { number: epoch.number, server: epoch.server.0 }
 }
 
+/// Nobody has counted so far, and from here nobody counts over the edge.
+const GREATEST_EPOCH: u64 = 1 << 62;
+
 pub(super) fn epoch_of(epoch: Option<proto::Epoch>) -> Parsed<Epoch> {
     let epoch = epoch.ok_or(Malformed("an epoch is missing"))?;
+    if epoch.number > GREATEST_EPOCH {
+        return Err(Malformed("an epoch is too great"));
+    }
     Ok(Epoch { number: epoch.number, server: ServerId(epoch.server) })
 }
 
