@@ -12,13 +12,21 @@ pub(crate) struct Options {
     pub(crate) policy: &'static str,
     /// The servers' common secret.
     pub(crate) secret: Option<&'static str>,
+    /// Where the servers are reached, if not where they listen: somebody stands in front of them.
+    pub(crate) fronts: Option<Vec<u16>>,
     /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`.
     pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { servers: 3, policy: "available", secret: None, environment: Vec::new() }
+        Options {
+            servers: 3,
+            policy: "available",
+            secret: None,
+            fronts: None,
+            environment: Vec::new(),
+        }
     }
 }
 
@@ -31,8 +39,10 @@ impl Options {
             self.policy,
             secret.unwrap_or_default(),
         );
-        for (id, port) in (1..).zip(ports) {
-            writeln!(text, "  {id}: {{ address: \"127.0.0.1:{port}\" }}")
+        for (id, port) in (1_usize..).zip(ports) {
+            let front = self.fronts.as_ref().map_or(port, |fronts| &fronts[id - 1]);
+            let (address, listen) = (format!("127.0.0.1:{front}"), format!("127.0.0.1:{port}"));
+            writeln!(text, "  {id}: {{ address: \"{address}\", listen: \"{listen}\" }}")
                 .expect("a string takes it");
         }
         let data = folder.join("data");
