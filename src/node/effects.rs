@@ -221,11 +221,13 @@ mod tests {
                 addresses: BTreeMap::new(),
                 call_timeout: Duration::from_secs(1),
                 staging: folder.join("staged"),
+                connect: tonic::transport::Endpoint::connect_lazy,
             },
             disk_reserve: 0,
             queued_updates: 4,
             subscriber_buffer: 4,
             force_lead: false,
+            clock: crate::node::boot_clock,
         };
         let (_, stopped) = oneshot::channel();
         (assemble(parts, stopped).1, local)

@@ -27,7 +27,7 @@ mod tests;
 mod transfer;
 
 pub use desk::{Action, Desk, Executed, Input, Refused};
-pub use driver::{LinkSettings, Parts, Running, start};
+pub use driver::{LinkSettings, Parts, Running, boot_clock, start};
 pub use handle::{NodeHandle, Standing};
 pub use hub::{Changes, Ended, Subscription};
 pub use sessions::{Moment, TokenOwner};

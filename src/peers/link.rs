@@ -78,8 +78,8 @@ impl Link {
             peer,
             settings: settings.clone(),
             heard: heard.clone(),
-            control: client(address),
-            bulk: client(address),
+            control: client(address, settings.connect),
+            bulk: client(address, settings.connect),
             secret: settings.secret.parse().ok().filter(|_| !settings.secret.is_empty()),
         });
         let (batches, queue) = mpsc::channel(BATCHES);
@@ -271,7 +271,7 @@ impl Caller {
     }
 }
 
-fn client(address: &str) -> Client {
+fn client(address: &str, connect: fn(&Endpoint) -> Channel) -> Client {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .expect("addresses are checked with the configuration")
         .connect_timeout(Duration::from_millis(500))
@@ -281,7 +281,7 @@ fn client(address: &str) -> Client {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(4 * 1024 * 1024)
         .initial_connection_window_size(8 * 1024 * 1024);
-    ReplicationServiceClient::new(endpoint.connect_lazy())
+    ReplicationServiceClient::new(connect(&endpoint))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::{Channel, Endpoint};
 
 use crate::cluster::{Message, Seq, ServerId};
 use link::Link;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub staging: PathBuf,
     /// The end of the own log as it becomes durable: paces the reading of missing entries.
     pub log_end: watch::Receiver<Seq>,
+    /// How connections are made: [`Endpoint::connect_lazy`], which is TCP, or a simulated network.
+    pub connect: fn(&Endpoint) -> Channel,
 }
 
 /// What the links hear.

@@ -39,20 +39,11 @@ pub(super) struct Replication {
     pub(super) node: NodeHandle,
     pub(super) id: ServerId,
     pub(super) cluster: String,
-    pub(super) secret: Option<String>,
     pub(super) others: BTreeSet<ServerId>,
     pub(super) stop: CancellationToken,
 }
 
 impl Replication {
-    /// Looks at the secret of a call.
-    fn check_secret<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let Some(secret) = &self.secret else { return Ok(()) };
-        let shown = request.metadata().get(SECRET_KEY).map(|value| value.as_bytes());
-        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(secret.as_bytes())));
-        if right { Ok(()) } else { Err(errors::stranger()) }
-    }
-
     /// Looks at who speaks to whom in which cluster, and parses the rest.
     fn admit(
         &self,
@@ -99,6 +90,18 @@ impl Replication {
     }
 }
 
+/// Looks at the secret of a call, before a byte of its messages is read.
+pub(super) fn members_only(
+    secret: Option<String>,
+) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone {
+    move |request| {
+        let Some(secret) = &secret else { return Ok(request) };
+        let shown = request.metadata().get(SECRET_KEY).map(|value| value.as_bytes());
+        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(secret.as_bytes())));
+        if right { Ok(request) } else { Err(errors::stranger()) }
+    }
+}
+
 #[tonic::async_trait]
 impl ReplicationService for Replication {
     type RegisterFollowerStream = Answers<proto::RegisterFollowerResponse>;
@@ -109,7 +112,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::HeartbeatRequest>,
     ) -> Result<Response<proto::HeartbeatResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Heartbeat(request))?;
@@ -120,7 +122,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::PrepareRequest>,
     ) -> Result<Response<proto::PrepareResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Prepare(request))?;
@@ -131,7 +132,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::EvictRequest>,
     ) -> Result<Response<proto::EvictResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Evict(request))?;
@@ -142,7 +142,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::ResignRequest>,
     ) -> Result<Response<proto::ResignResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Resign(request))?;
@@ -154,7 +153,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::RegisterFollowerRequest>,
     ) -> Result<Response<Self::RegisterFollowerStream>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Register(request))?;
@@ -172,7 +170,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::FetchLogRequest>,
     ) -> Result<Response<Self::FetchLogStream>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Fetch(request))?;
@@ -189,7 +186,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::ReconcileRequest>,
     ) -> Result<Response<proto::ReconcileResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         self.check_envelope(request.envelope.as_ref())?;
         let epoch = peer::epoch_of(request.epoch).map_err(errors::malformed)?;
@@ -212,7 +208,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<Streaming<proto::AcceptUpdatesRequest>>,
     ) -> Result<Response<Self::AcceptUpdatesStream>, Status> {
-        self.check_secret(&request)?;
         let (sender, answers) = mpsc::channel(ANSWERS);
         let inbound = InboundUpdates { service: self.clone(), answers: sender };
         let stop = self.stop.clone();

@@ -20,5 +20,6 @@ mod kill_twenty;
 mod lessons;
 mod python;
 mod reconcile;
+mod strangers;
 mod surface;
 mod sweep;

@@ -7,7 +7,7 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
     disks::{SmallDisk, compile_shim},
-    harness::{Cluster, Load, Options, People, all, until, wipe},
+    harness::{Cluster, Load, Options, People, all, free_ports, until, wipe},
     net::Net,
     times::{Kind, Times},
 };
@@ -37,7 +37,8 @@ pub(crate) struct World {
 impl World {
     /// Three servers in sync, and everybody talks. `small` is the server with the small disk.
     pub(crate) async fn begin(policy: &'static str, fronts: bool, small: u32) -> World {
-        let mut options = Options { policy, fronts, ..Options::default() };
+        let mut options = Options { policy, ..Options::default() };
+        options.fronts = fronts.then(|| free_ports(options.servers));
         let tools = tempfile::tempdir().expect("a folder");
         let shim = match compile_shim(tools.path()) {
             Ok(library) => {

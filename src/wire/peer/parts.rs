@@ -29,9 +29,15 @@ pub fn epoch_to(epoch: Epoch) -> proto::Epoch {
     proto::Epoch { number: epoch.number, server: epoch.server.0 }
 }
 
+/// Nobody has counted so far, and from here nobody counts over the edge.
+const GREATEST_EPOCH: u64 = 1 << 62;
+
 /// Reads an epoch that must be there.
 pub fn epoch_of(epoch: Option<proto::Epoch>) -> Result<Epoch, Malformed> {
     let epoch = epoch.ok_or(Malformed("an epoch is missing"))?;
+    if epoch.number > GREATEST_EPOCH {
+        return Err(Malformed("an epoch is too great"));
+    }
     Ok(Epoch { number: epoch.number, server: ServerId(epoch.server) })
 }
 

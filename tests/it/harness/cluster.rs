@@ -67,7 +67,7 @@ impl Cluster {
         // Somebody else may take a port between here and the server's start: `start_server` tries
         // again until it is free.
         let ports = free_ports(options.servers);
-        let fronts = if options.fronts { free_ports(options.servers) } else { ports.clone() };
+        let fronts = options.fronts.clone().unwrap_or_else(|| ports.clone());
         let config = options.config(&ports, &fronts, folder.path());
         fs::write(folder.path().join("cluster.yaml"), config).expect("a config file");
         if let Some(secret) = options.secret {
@@ -341,7 +341,7 @@ fn index(id: u32) -> usize {
 }
 
 /// Ports that were free a moment ago, all different.
-fn free_ports(count: u32) -> Vec<u16> {
+pub(crate) fn free_ports(count: u32) -> Vec<u16> {
     let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listeners: Vec<TcpListener> = (0..count).map(bind).collect();
     listeners.iter().map(|listener| listener.local_addr().expect("bound").port()).collect()

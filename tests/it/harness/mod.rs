@@ -20,7 +20,7 @@ mod receiver;
 mod seat;
 mod wait;
 
-pub(crate) use cluster::{Cluster, all};
+pub(crate) use cluster::{Cluster, all, free_ports};
 pub(crate) use contents::{bodies, contents_are_equal, count, database, query, stored_messages};
 pub(crate) use dice::Dice;
 pub(crate) use disk::{copy_folder, wipe};

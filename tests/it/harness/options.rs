@@ -12,11 +12,11 @@ pub(crate) struct Options {
     pub(crate) policy: &'static str,
     /// The servers' common secret.
     pub(crate) secret: Option<&'static str>,
+    /// Where the servers are reached, if not where they listen: somebody stands in front of them.
+    pub(crate) fronts: Option<Vec<u16>>,
     /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`; `{id}` in a
     /// value stands for the server's ID, and relative paths begin in the cluster's folder.
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// Whether the others reach each server at a port that is not its own: somebody stands in between.
-    pub(crate) fronts: bool,
 }
 
 impl Default for Options {
@@ -25,8 +25,8 @@ impl Default for Options {
             servers: 3,
             policy: "available",
             secret: None,
+            fronts: None,
             environment: Vec::new(),
-            fronts: false,
         }
     }
 }
