@@ -6,6 +6,8 @@ CREATE TABLE divergence (
     common_seq INTEGER NOT NULL
 ) STRICT;
 
+DROP TABLE ended_tokens;
+
 CREATE TABLE old_session_tokens (
     token_hash BLOB NOT NULL PRIMARY KEY,
     session INTEGER NOT NULL UNIQUE REFERENCES sessions (id)

@@ -24,6 +24,13 @@ DROP TABLE session_tokens;
 ALTER TABLE new_session_tokens RENAME TO session_tokens;
 CREATE INDEX session_tokens_by_session ON session_tokens (session);
 
+-- Tokens that a renewal ended: a merge does not bring them back, and ends them on the other side.
+CREATE TABLE ended_tokens (
+    token_hash BLOB NOT NULL PRIMARY KEY,
+    session INTEGER NOT NULL REFERENCES sessions (id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ended_tokens_by_session ON ended_tokens (session);
+
 -- What these epochs wrote after common_seq, this history lacks. Nothing has written this table before.
 DROP TABLE divergence;
 CREATE TABLE divergence (

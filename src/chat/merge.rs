@@ -109,6 +109,8 @@ pub struct MergedSession {
     pub account: AccountId,
     /// The hashes of the tokens that prove it.
     pub tokens: Vec<TokenHash>,
+    /// The hashes of those that a renewal ended.
+    pub ended_tokens: Vec<TokenHash>,
     /// What the device called itself.
     pub device_name: DeviceName,
     /// When it began.

@@ -49,6 +49,13 @@ table! {
 }
 
 table! {
+    ended_tokens (token_hash) {
+        token_hash -> Binary,
+        session -> BigInt,
+    }
+}
+
+table! {
     conversations (id) {
         id -> BigInt,
         kind -> BigInt,

@@ -393,10 +393,31 @@ fn a_session_from_before_that_was_renewed_on_the_losers_side_keeps_its_new_token
         let Command::Login(login) = &update.command else { panic!() };
         assert!(winner.read(|reader| reader.session_by_token(&login.token)).is_some());
     }
-    // The next repeat renews it as ever: one token is left.
+    let Command::Login(first) = &login.command else { panic!() };
+    let known = winner.read(|reader| reader.session_by_token(&first.token));
+    assert_eq!(known, None, "the token that both sides ended");
+    // The next repeat renews it as ever: one token is left, and no later stream brings another back.
     let again = Update { request: login.request, ..winner.scribe.login("alice", proof) };
     winner.run(&again).unwrap();
+    merge(&mut winner, &loser, common);
     let Command::Login(login) = &there.command else { panic!() };
+    assert_eq!(winner.read(|reader| reader.session_by_token(&login.token)), None);
+}
+
+#[test]
+fn a_token_that_the_loser_ended_is_ended_on_the_winner() {
+    let mut loser = Bench::new();
+    let alice = loser.user("alice");
+    let proof = Proof { account: alice.account, password_version: 1 };
+    let login = loser.scribe.login("alice", proof);
+    let Ok(Outcome::LoggedIn { session, .. }) = loser.run(&login) else { panic!() };
+    let (mut winner, common) = (loser.copy(WINNER), loser.end());
+    let again = Update { request: login.request, ..loser.scribe.login("alice", proof) };
+    loser.run(&again).unwrap();
+    merge(&mut winner, &loser, common);
+    let changed = ChangeKind::SessionChanged { session, ended: false };
+    assert!(winner.changes.iter().any(|change| change.kind == changed), "who has it in memory");
+    let Command::Login(login) = &login.command else { panic!() };
     assert_eq!(winner.read(|reader| reader.session_by_token(&login.token)), None);
 }
 

@@ -109,6 +109,7 @@ fn encode_session(session: &MergedSession) -> wire::MergedSession {
         session_id: session.session.0.to_vec(),
         account_id: session.account.0.to_vec(),
         token_hashes: session.tokens.iter().map(|token| token.0.to_vec()).collect(),
+        ended_token_hashes: session.ended_tokens.iter().map(|token| token.0.to_vec()).collect(),
         device_name: session.device_name.as_str().into(),
         create_time_micros: session.create_time.0,
         last_used_micros: session.last_used.0,
@@ -122,6 +123,7 @@ fn decode_session(session: wire::MergedSession) -> Result<MergedSession, Unreada
         session: id(&session.session_id, SessionId::from_slice, "session id")?,
         account: account_id(&session.account_id)?,
         tokens: session.token_hashes.iter().map(token).collect::<Result<_, _>>()?,
+        ended_tokens: session.ended_token_hashes.iter().map(token).collect::<Result<_, _>>()?,
         device_name: DeviceName::parse(session.device_name)
             .map_err(|_| unreadable("device name"))?,
         create_time: Timestamp(session.create_time_micros),

@@ -17,7 +17,7 @@ use crate::{
     store::{
         error::StoreError,
         rows::{self, AccountRow, SessionRow},
-        schema::{account_aliases, accounts, aliases, session_tokens, sessions},
+        schema::{account_aliases, accounts, aliases, ended_tokens, session_tokens, sessions},
     },
     wire::log::stored_outcome::Kind,
 };
@@ -136,8 +136,8 @@ fn remember_name(context: &mut Context<'_>, name: &Username, account: i64) -> Re
     Ok(())
 }
 
-/// Takes over a session. One that ended on either side has ended; one that was renewed on both is proved
-/// by a token of each.
+/// Takes over a session. One that ended on either side has ended, and so has a token; one that was
+/// renewed on both is proved by a token of each.
 pub(super) fn merge_session(context: &mut Context<'_>, merged: &MergedSession) -> Result<(), Stop> {
     let Some(account) = rows::account_by_id(context.connection, merged.account)? else {
         return Ok(());
@@ -149,10 +149,31 @@ pub(super) fn merge_session(context: &mut Context<'_>, merged: &MergedSession) -
         }
         None => insert_session(context, &account, merged)?,
     };
+    let mut ended = false;
+    for token in &merged.ended_tokens {
+        if !is_ended(context, token)? {
+            session::end_token(context, key, &token.0)?;
+            ended = true;
+        }
+    }
     for token in &merged.tokens {
         merge_token(context, key, token)?;
     }
+    if ended {
+        let kind = ChangeKind::SessionChanged { session: merged.session, ended: false };
+        context.tell(vec![account.public_id()?], kind);
+    }
     Ok(())
+}
+
+fn is_ended(context: &mut Context<'_>, token: &TokenHash) -> Result<bool, Stop> {
+    let found: Option<i64> = ended_tokens::table
+        .find(token.0.as_slice())
+        .select(ended_tokens::session)
+        .first(context.connection)
+        .optional()
+        .map_err(StoreError::database("look for an ended token"))?;
+    Ok(found.is_some())
 }
 
 fn refresh(
@@ -219,8 +240,8 @@ fn merge_token(context: &mut Context<'_>, session: i64, token: &TokenHash) -> Re
         .first(context.connection)
         .optional()
         .map_err(StoreError::database("look for a token"))?;
-    match known {
-        Some(_) => Ok(()),
-        None => session::insert_token(context, session, token),
+    if known.is_some() || is_ended(context, token)? {
+        return Ok(());
     }
+    session::insert_token(context, session, token)
 }

@@ -18,7 +18,8 @@ use crate::{
         error::StoreError,
         rows::{self, AccountRow, ConversationRow, MessageRow, SessionRow},
         schema::{
-            accounts, aliases, deleted_messages, messages, requests, session_tokens, sessions,
+            accounts, aliases, deleted_messages, ended_tokens, messages, requests, session_tokens,
+            sessions,
         },
     },
     wire::log::{StoredOutcome, stored_outcome::Kind},
@@ -268,12 +269,19 @@ impl Translator<'_> {
     }
 
     fn merged_session(&mut self, row: SessionRow) -> Result<MergedSession, StoreError> {
+        let connection = &mut self.reader.connection;
         let tokens: Vec<Vec<u8>> = session_tokens::table
             .filter(session_tokens::session.eq(row.id))
             .order(session_tokens::token_hash)
             .select(session_tokens::token_hash)
-            .load(&mut self.reader.connection)
+            .load(connection)
             .map_err(StoreError::database("read a session's tokens"))?;
+        let ended: Vec<Vec<u8>> = ended_tokens::table
+            .filter(ended_tokens::session.eq(row.id))
+            .order(ended_tokens::token_hash)
+            .select(ended_tokens::token_hash)
+            .load(connection)
+            .map_err(StoreError::database("read a session's ended tokens"))?;
         let token = |hash: Vec<u8>| {
             hash.try_into().map(TokenHash).map_err(|_| rows::malformed("token's hash"))
         };
@@ -281,6 +289,7 @@ impl Translator<'_> {
             session: row.public_id()?,
             account: self.account_id(row.account)?,
             tokens: tokens.into_iter().map(token).collect::<Result<_, _>>()?,
+            ended_tokens: ended.into_iter().map(token).collect::<Result<_, _>>()?,
             device_name: DeviceName::parse(row.device_name)
                 .map_err(|_| rows::malformed("device name"))?,
             create_time: Timestamp(row.create_time),
