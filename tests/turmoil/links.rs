@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::world::{ALL, World, host};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    people::crowd,
+    world::{ALL, World, generation, host, stored},
+};
 
 const BRIEFLY: Duration = Duration::from_millis(250);
 /// Longer than `failure_timeout` and `ack_timeout`.
@@ -110,16 +115,22 @@ fn a_client_that_cannot_reach_the_leader_alone_waits_and_loses_nothing() {
 }
 
 #[test]
-fn a_newcomer_takes_its_snapshot_over_a_slow_link() {
-    let mut world = World::new(8, "available");
-    let (leader, follower, other) = roles(&world);
-    world.isolate(follower);
-    let mut rest = [leader, other];
-    rest.sort_unstable();
-    world.until("the rest goes on", |world| world.in_sync(&rest).is_some());
-    world.slow(&host(leader), &host(follower), Duration::from_millis(50));
-    let before = world.sender(0).acknowledged();
-    world.until("it misses a lot", |world| world.sender(0).acknowledged() > before + 50);
-    world.join(follower);
+fn a_newcomer_takes_a_snapshot_over_a_slow_link_while_the_others_serve() {
+    // So long a log is not sent entry by entry.
+    const MESSAGES: usize = 1_100;
+    let mut world = World::waiting(8, "available");
+    world.begin(1);
+    world.begin(2);
+    world.until("two in sync", |world| world.in_sync(&[1, 2]).is_some());
+    let done = CancellationToken::new();
+    world.client("crowd", crowd(MESSAGES, done.clone()));
+    world.until("a long log", |_| done.is_cancelled());
+    world.add_sender("alice");
+    world.slow("s1", "s3", Duration::from_millis(50));
+    world.slow("s2", "s3", Duration::from_millis(50));
+    world.begin(3);
+    world.until("all in sync", |world| world.in_sync(&ALL).is_some());
+    assert_ne!(generation(&world, 3), generation(&world, 1), "it began anew from a snapshot");
+    assert!(stored(&world, 3).len() >= MESSAGES, "it has what was said before it came");
     world.ends_well();
 }

@@ -3,7 +3,7 @@
 //!
 //! Time and network are simulated by turmoil, from a seed. The databases are real files, their writers are
 //! real threads, and simulated time does not wait for real threads; so each simulated millisecond takes at
-//! least a real one. The order in which a writer answers is the machine's, so a run is not repeated to the
+//! least half a real one. The order in which a writer answers is the machine's, so a run is not repeated to the
 //! letter: what is asserted holds in every order.
 //!
 //! turmoil's failures are the opposite of reality: a partitioned host *refuses* connections and a crashed one

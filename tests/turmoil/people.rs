@@ -80,17 +80,34 @@ impl Sender {
     }
 }
 
+/// Sends so many messages at once, and keeps nothing in mind.
+pub(super) async fn crowd(messages: usize, done: CancellationToken) -> turmoil::Result {
+    let client = library();
+    client.create_account("crowd", PASSWORD).await?;
+    for first in (0..messages).step_by(64) {
+        let sends = (first..messages.min(first + 64)).map(|number| {
+            let client = client.clone();
+            async move { client.send("@crowd", &format!("crowd {number}")).await }
+        });
+        let sends: tokio::task::JoinSet<_> = sends.collect();
+        for sent in sends.join_all().await {
+            sent?;
+        }
+    }
+    done.cancel();
+    Ok(())
+}
+
 /// Asks every server all the time how it is.
 #[derive(Clone, Default)]
 pub(super) struct Watcher {
     seen: Shared<BTreeMap<u32, GetStatusResponse>>,
-    stop: CancellationToken,
 }
 
 impl Watcher {
     pub(super) async fn look(self) -> turmoil::Result {
         let client = library();
-        while !self.stop.is_cancelled() {
+        loop {
             let answers = client.status().await;
             let mut seen = BTreeMap::new();
             for answer in answers {
@@ -101,14 +118,9 @@ impl Watcher {
             *self.seen.lock().expect("no holder panics") = seen;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(())
     }
 
     pub(super) fn seen(&self) -> BTreeMap<u32, GetStatusResponse> {
         self.seen.lock().expect("no holder panics").clone()
-    }
-
-    pub(super) fn stop(&self) {
-        self.stop.cancel();
     }
 }

@@ -31,8 +31,12 @@ use turmoil::Sim;
 use super::people::{Sender, Watcher};
 
 const PORT: u16 = 9_000;
-/// A simulated millisecond, which takes a real one at least.
+/// Simulated time goes in steps of this.
 const TICK: Duration = Duration::from_millis(1);
+/// Each takes so long at least, so that the writers' threads have their time.
+const PACE: Duration = Duration::from_micros(500);
+/// The pace is made up for a delay up to this.
+const LATE: Duration = Duration::from_millis(20);
 /// Whatever is awaited comes within this.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// When simulated clocks begin to count.
@@ -46,7 +50,7 @@ pub(super) struct World {
     sim: Sim<'static>,
     began: Instant,
     ticks: u32,
-    stop: CancellationToken,
+    begins: BTreeMap<u32, CancellationToken>,
     folder: TempDir,
     watcher: Watcher,
     senders: Vec<Sender>,
@@ -87,6 +91,13 @@ impl World {
 
     /// Servers that begin to find each other.
     pub(super) fn forming(seed: u64, policy: &str) -> World {
+        let mut world = World::waiting(seed, policy);
+        ALL.iter().for_each(|id| world.begin(*id));
+        world
+    }
+
+    /// Servers that wait for [`World::begin`].
+    pub(super) fn waiting(seed: u64, policy: &str) -> World {
         LazyLock::force(&BEGINNING);
         let mut sim = turmoil::Builder::new()
             .rng_seed(seed)
@@ -97,15 +108,21 @@ impl World {
             .tcp_capacity(65_536)
             .build();
         let folder = tempfile::tempdir().expect("a folder");
-        let stop = CancellationToken::new();
+        let mut begins = BTreeMap::new();
         for id in ALL {
             let config = config(folder.path(), policy);
-            let stop = stop.clone();
-            sim.host(host(id), move || serve(config.clone(), id, stop.clone()));
+            let begin = CancellationToken::new();
+            begins.insert(id, begin.clone());
+            sim.host(host(id), move || serve(config.clone(), id, begin.clone()));
         }
         let watcher = Watcher::default();
         sim.client("watcher", watcher.clone().look());
-        World { sim, began: Instant::now(), ticks: 0, stop, folder, watcher, senders: Vec::new() }
+        World { sim, began: Instant::now(), ticks: 0, begins, folder, watcher, senders: Vec::new() }
+    }
+
+    /// Starts a server.
+    pub(super) fn begin(&mut self, id: u32) {
+        self.begins[&id].cancel();
     }
 
     /// Somebody who sends to themselves all the time.
@@ -151,11 +168,13 @@ impl World {
     fn step(&mut self) {
         self.sim.step().expect("no server ends by itself");
         self.ticks += 1;
-        let due = self.began + TICK * self.ticks;
-        match due.checked_duration_since(Instant::now()) {
-            Some(early) => thread::sleep(early),
-            // Simulated time is behind and stays so: making up for it would starve the writers.
-            None => self.began = Instant::now() - TICK * self.ticks,
+        let due = self.began + PACE * self.ticks;
+        let now = Instant::now();
+        if now < due {
+            thread::sleep(due - now);
+        } else if now - due > LATE {
+            // Making up for so much would give the writers no time.
+            self.began = now - PACE * self.ticks;
         }
     }
 
@@ -214,8 +233,8 @@ impl World {
         (ids == wanted && status.copies.cast_unsigned() as usize == ids.len()).then_some(leader)
     }
 
-    /// Everybody is in sync, the senders say their last, the servers end; then every server holds all that
-    /// was acknowledged, everything once, and nothing that nobody sent.
+    /// Everybody is in sync and the senders have said their last; then every server holds all that was
+    /// acknowledged, everything once, and nothing that nobody sent.
     pub(super) fn ends_well(mut self) {
         self.until("all in sync in the end", |world| world.in_sync(&ALL).is_some());
         let before = self.acknowledged();
@@ -229,14 +248,10 @@ impl World {
         self.senders.iter().for_each(Sender::stop);
         self.until("the last answers", |world| world.senders.iter().all(Sender::has_ended));
         self.until("all in sync at last", |world| world.in_sync(&ALL).is_some());
-        self.watcher.stop();
-        self.stop.cancel();
-        let end = self.sim.elapsed() + Duration::from_secs(5);
-        while self.sim.elapsed() < end && ALL.iter().any(|id| self.sim.is_host_running(host(*id))) {
-            self.step();
-        }
+        // The leader may answer before its own commit.
+        self.pass(Duration::from_millis(200));
         for id in ALL {
-            let stored = stored(&self.folder, id);
+            let stored = stored(&self, id);
             let once: BTreeSet<&String> = stored.iter().collect();
             assert_eq!(once.len(), stored.len(), "server {id} holds something twice");
             for sender in &self.senders {
@@ -261,7 +276,8 @@ fn config(folder: &std::path::Path, policy: &str) -> Config {
     let mut text = format!(
         "cluster: {{ name: test, policy: {policy}, secret_file: \"{}\" }}\n\
          tls: {{ insecure: true }}\n\
-         failover: {{ trust_refused: false, boot_timeout_ms: 1000, ack_timeout_ms: 500 }}\n\
+         failover: {{ trust_refused: false, boot_timeout_ms: 700, failure_timeout_ms: 700, \
+         ack_timeout_ms: 500, election_timeout_ms: 400 }}\n\
          accounts: {{ password_memory_kib: 8, password_iterations: 1 }}\n\
          storage: {{ data_dir: \"{}\", reserve_mib: 1 }}\n\
          servers:\n",
@@ -274,10 +290,12 @@ fn config(folder: &std::path::Path, policy: &str) -> Config {
     Config::parse(&text, "the test", HashMap::new()).expect("a good configuration")
 }
 
-async fn serve(config: Config, id: u32, stop: CancellationToken) -> turmoil::Result {
+async fn serve(config: Config, id: u32, begin: CancellationToken) -> turmoil::Result {
+    begin.cancelled().await;
     let listener = turmoil::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
     let incoming = connections(listener);
     let network = || Ok(Network { incoming, connect, clock, port: None });
+    let stop = CancellationToken::new();
     run_over(config, ServerId(id), Options::default(), network, stop).await?;
     Ok(())
 }
@@ -335,22 +353,27 @@ impl AsyncWrite for Accepted {
     }
 }
 
-/// The bodies of all messages that a stopped server holds.
-fn stored(folder: &TempDir, id: u32) -> Vec<String> {
+/// The bodies of all messages that an idle server holds.
+pub(super) fn stored(world: &World, id: u32) -> Vec<String> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
         body: String,
     }
-    let data = folder.path().join("data").join(format!("server-{id}"));
-    let current = std::fs::read_to_string(data.join("CURRENT")).expect("the server has data");
-    let path = data.join(current.trim()).join("chat.db");
+    let data = world.folder.path().join("data").join(format!("server-{id}"));
+    let path = data.join(generation(world, id).trim()).join("chat.db");
     let mut database =
         SqliteConnection::establish(path.to_str().expect("printable")).expect("it opens");
     let rows: Vec<Row> = sql_query("SELECT body FROM messages ORDER BY id")
         .load(&mut database)
         .expect("the messages can be read");
     rows.into_iter().map(|row| row.body).collect()
+}
+
+/// How often a server changed its database for another.
+pub(super) fn generation(world: &World, id: u32) -> String {
+    let data = world.folder.path().join("data").join(format!("server-{id}"));
+    std::fs::read_to_string(data.join("CURRENT")).expect("the server has data")
 }
 
 /// Something that hosts and the script share.
