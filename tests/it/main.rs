@@ -9,7 +9,6 @@
 mod harness;
 
 mod bad_input;
-mod chaos;
 mod chat;
 mod cli;
 mod events;

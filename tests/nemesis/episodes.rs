@@ -317,7 +317,7 @@ impl Nemesis<'_> {
     /// Under `available` only what leaves no doubt who is dead: everything else may make two histories
     /// there when it meets with more of its kind.
     async fn storm(&mut self) {
-        for _ in 0..3 + self.dice.draw(10) {
+        for _ in 0..4 + self.dice.draw(5) {
             let id = *self.dice.pick(&[1, 2, 3]);
             let up = self.world.cluster.is_up(id);
             match self.dice.draw(if self.majority { 10 } else { 5 }) {
@@ -353,7 +353,7 @@ impl Nemesis<'_> {
                 }
                 _ => {}
             }
-            self.pause(700).await;
+            self.pause(600).await;
         }
     }
 }

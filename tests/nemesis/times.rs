@@ -66,6 +66,9 @@ impl Times {
     /// Prints the distributions. Returns whether every goal is met.
     pub(crate) fn report(&self, policy: &str) -> bool {
         let mut met = true;
+        if self.0.is_empty() {
+            return met;
+        }
         println!("{policy}: from the fault to the next acknowledged send, in milliseconds");
         println!(
             "  {:24} {:>6} {:>6} {:>7} {:>6} {:>6}  goal",

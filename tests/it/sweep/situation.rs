@@ -5,6 +5,7 @@ use std::time::Duration;
 use chinwag::failpoint::Point::{self, *};
 use rustix::process::Signal;
 
+use super::Disk;
 use crate::harness::{Cluster, Load, all, copy_folder, wipe};
 
 /// Long enough to be noticed by the server itself, and too short for the others to go on without it.
@@ -23,6 +24,8 @@ pub(super) enum Situation {
     Stops,
     /// It leads, and another one returns that lacks a little.
     Feeds,
+    /// It leads since its last start, and another one returns that lacks what was said before that.
+    FeedsFromStore,
     /// It leads, and another one returns that lost its disk.
     FeedsBlank,
     /// It leads, and another one returns with an old copy of its disk.
@@ -77,8 +80,9 @@ pub(super) const REACHED: &[(Situation, &[Point])] = &[
     ),
     (Wakes, &[RollbackBefore, RollbackAfter, ResignBefore, ResignSent]),
     (Stops, &[ResignBefore, ResignSent, RollbackBefore, RollbackAfter, CloseBefore, CloseAfter]),
-    (Feeds, &[WelcomeBefore, WelcomeSent, SuffixBefore, SuffixSent, ApplyBefore, CommitAfter]),
-    (FeedsBlank, &[WelcomeBefore, WelcomeSent, SuffixBefore, SuffixSent]),
+    (Feeds, &[WelcomeBefore, WelcomeSent, ApplyBefore, CommitAfter]),
+    (FeedsFromStore, &[SuffixBefore, SuffixSent]),
+    (FeedsBlank, &[WelcomeSent, AcceptSent]),
     (FeedsOutdated, &[SnapshotBefore, SnapshotMade, ChunkBefore, ChunkSent, WelcomeSent]),
     (
         Follows,
@@ -230,13 +234,24 @@ impl Situation {
         matches!(self, Joins | ReturnsOutdated | Resets)
     }
 
+    /// Whether the server that dies can come back with this disk.
+    ///
+    /// The others know a server's lives by the count of its starts, and take no word from one that is not
+    /// later than the last they heard of. An image from before the life that ended begins such a life: it
+    /// is found out, but not let in before the others start again. So a copy is from the life that ends.
+    pub(super) fn allows(self, disk: Disk) -> bool {
+        let starts_again =
+            matches!(self, FeedsFromStore | Returns | Joins | ReturnsOutdated | Resets);
+        disk != Disk::OldCopy || !starts_again
+    }
+
     /// Whose turn it is to die.
     pub(super) fn victim(self, leader: u32) -> u32 {
         let mut followers = all().filter(|id| *id != leader);
         let heir = followers.next().expect("three servers");
         match self {
             Leads | Wakes | Stops | Feeds | FeedsBlank | FeedsOutdated => leader,
-            TakesOver => heir,
+            TakesOver | FeedsFromStore => heir,
             _ => followers.next().expect("three servers"),
         }
     }
@@ -270,6 +285,18 @@ impl Situation {
             Feeds | Returns => {
                 cluster.kill(other);
                 load.more(30).await;
+                arm(cluster);
+                cluster.launch(other, &[]);
+            }
+            FeedsFromStore => {
+                cluster.kill(other);
+                load.more(30).await;
+                // The victim starts again, and then leads: it has nothing from before in memory.
+                for id in [victim, leader] {
+                    cluster.kill(id);
+                    cluster.start_server(id).await;
+                    cluster.in_sync([leader, victim]).await;
+                }
                 arm(cluster);
                 cluster.launch(other, &[]);
             }
