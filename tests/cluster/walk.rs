@@ -62,8 +62,12 @@ impl Walks {
         };
         let sized = |cap: u64| sizes.iter().map(move |count| begin(*count, cap, profile));
         // Most remember everything, some so little that who comes back needs a snapshot.
+        let short = matches!(
+            profile.mutant,
+            None | Some(Mutant::TakesAnySnapshot | Mutant::ResendsWholeBatch)
+        );
         let mut begun: Vec<World> = sized(100_000).collect();
-        if profile.mutant.is_none() {
+        if short {
             begun.extend(sized(4));
         }
         Walks { begun, mutant: profile.mutant }
@@ -82,7 +86,9 @@ impl Walks {
         } else {
             walk.fails = walk.chance.percent(15);
         }
-        let result = catch_unwind(AssertUnwindSafe(|| walk.go(self.mutant.is_none())));
+        // The other mutants break what must never be.
+        let demands_liveness = matches!(self.mutant, None | Some(Mutant::ResendsWholeBatch));
+        let result = catch_unwind(AssertUnwindSafe(|| walk.go(demands_liveness)));
         if let Err(panic) = result {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -171,8 +177,11 @@ impl<'a> Walk<'a> {
     /// Faults that would excuse a mutant are left out; those that it needs are in.
     fn focus(&mut self, mutant: Mutant) {
         self.forces = false;
-        self.disks = false;
+        self.disks = mutant == Mutant::ResignIsDeath;
         match mutant {
+            Mutant::FeedsNewLife | Mutant::ForgetsPromisedTo => {
+                (self.cuts, self.pauses, self.wipes) = (true, false, false)
+            }
             Mutant::ForgetsPromise => self.wipes = true,
             Mutant::TakesOthersUpdates | Mutant::ExcludesOnSilence | Mutant::JoinCountsEarly => {
                 (self.cuts, self.pauses, self.wipes) = (true, false, false);
@@ -188,6 +197,10 @@ impl<'a> Walk<'a> {
                 return;
             }
             self.choose();
+            self.hold_snapshots();
+            if !self.held.is_empty() && self.chance.percent(2) {
+                self.release();
+            }
             if self.cuts && self.chance.percent(10) {
                 self.cut_off_a_joiner();
             }
@@ -282,11 +295,13 @@ impl<'a> Walk<'a> {
         let id = self.some_server();
         match self.chance.below(16) {
             0..=4 => self.crash(id),
+            7 if self.cuts && self.chance.percent(20) => self.die_after_a_promise(),
             5..=7 => {
                 if !self.world.is_up(id) {
                     self.world.start(id);
                 }
             }
+            9 | 10 if self.cuts && self.chance.percent(30) => self.cut_off_a_newcomer(id),
             8 | 9 if self.cuts => self.cut_or_heal(id),
             10 if self.cuts => self.world.cut.clear(),
             11 if self.pauses => self.pause(id),
@@ -302,6 +317,15 @@ impl<'a> Walk<'a> {
             }
             8..=11 if !self.held.is_empty() => self.release(),
             _ => self.crash_at_a_bad_moment(),
+        }
+    }
+
+    /// Snapshots are large: at times one arrives a second time, late.
+    fn hold_snapshots(&mut self) {
+        for flight in std::mem::take(&mut self.world.sent_snapshots) {
+            if self.chance.percent(30) {
+                self.held.push(flight);
+            }
         }
     }
 
@@ -336,9 +360,29 @@ impl<'a> Walk<'a> {
     /// A server that has stored its join, and may not know yet whether it is committed, is cut off; the
     /// others go on without it and die.
     fn cut_off_a_joiner(&mut self) {
-        let ids: Vec<ServerId> = self.world.ids().collect();
         let joins = |id: &ServerId| self.world.runs(*id) && self.world.is_joining(*id);
-        let Some(joiner) = ids.iter().copied().find(joins) else { return };
+        let joiner = self.world.ids().find(joins);
+        if let Some(joiner) = joiner {
+            self.go_on_without(joiner);
+        }
+    }
+
+    /// A server that was just restarted is cut off before it knows what became of its membership.
+    fn cut_off_a_newcomer(&mut self, id: ServerId) {
+        if !self.world.is_up(id) || self.world.leaders().first() == Some(&id) {
+            return;
+        }
+        self.world.crash(id);
+        self.world.start(id);
+        for _ in 0..self.chance.below(30) {
+            self.handle_message();
+            self.work();
+        }
+        self.go_on_without(id);
+    }
+
+    fn go_on_without(&mut self, joiner: ServerId) {
+        let ids: Vec<ServerId> = self.world.ids().collect();
         for other in &ids {
             self.world.cut.extend([(joiner, *other), (*other, joiner)]);
         }
@@ -351,6 +395,51 @@ impl<'a> Walk<'a> {
             }
         }
         self.world.cut.clear();
+        self.world.run_for(Duration::from_millis(300));
+    }
+
+    /// A leader with a slow disk proposes to go on without one that it does not hear, and dies. That one asks
+    /// for the lead; who promises dies before its answer arrives. The candidate goes on alone, and dies when
+    /// the others return.
+    fn die_after_a_promise(&mut self) {
+        let Some(leader) = self.world.leaders().first().copied() else { return };
+        let (candidate, promiser) = (self.some_server(), self.some_server());
+        let up = |id| self.world.runs(id);
+        if candidate == leader || promiser == leader || candidate == promiser {
+            return;
+        }
+        if !up(candidate) || !up(promiser) {
+            return;
+        }
+        self.world.node(leader).stalled = self.chance.percent(70);
+        self.world.cut.extend([(leader, candidate), (candidate, leader)]);
+        self.world.run_for(Duration::from_millis(420));
+        self.world.cut.clear();
+        if self.world.is_up(leader) {
+            self.world.crash(leader);
+        }
+        for _ in 0..120 {
+            self.handle_message();
+            self.work();
+            if self.world.nodes[&promiser].disk.local.promised_to.contains(&candidate) {
+                break;
+            }
+        }
+        if self.world.is_up(promiser) {
+            self.world.crash(promiser);
+        }
+        self.world.network.clear();
+        self.world.run_for(Duration::from_millis(200));
+        self.ask();
+        self.world.run_for(Duration::from_millis(20));
+        if self.world.is_up(candidate) {
+            self.world.crash(candidate);
+        }
+        for id in self.world.ids().filter(|id| *id != candidate) {
+            if !self.world.is_up(id) {
+                self.world.start(id);
+            }
+        }
         self.world.run_for(Duration::from_millis(300));
     }
 
