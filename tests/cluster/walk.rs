@@ -1,5 +1,7 @@
 //! One random walk: what the adversary may do, how often, and what must hold at the end.
 
+mod moves;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
@@ -62,8 +64,12 @@ impl Walks {
         };
         let sized = |cap: u64| sizes.iter().map(move |count| begin(*count, cap, profile));
         // Most remember everything, some so little that who comes back needs a snapshot.
+        let short = matches!(
+            profile.mutant,
+            None | Some(Mutant::TakesAnySnapshot | Mutant::ResendsWholeBatch)
+        );
         let mut begun: Vec<World> = sized(100_000).collect();
-        if profile.mutant.is_none() {
+        if short {
             begun.extend(sized(4));
         }
         Walks { begun, mutant: profile.mutant }
@@ -95,9 +101,9 @@ impl Walks {
     }
 }
 
-/// Whether a walk is to heal and to be judged at its end: liveness is no concern of most mutants.
+/// Whether a walk is to heal and to be judged at its end: most mutants break what must never be.
 fn shows_at_the_end(mutant: Option<Mutant>) -> bool {
-    mutant.is_none_or(|mutant| mutant == Mutant::SkipsReconcile)
+    matches!(mutant, None | Some(Mutant::ResendsWholeBatch | Mutant::SkipsReconcile))
 }
 
 fn begin(servers: u32, log_cap: u64, profile: &Profile) -> World {
@@ -176,8 +182,11 @@ impl<'a> Walk<'a> {
     /// Faults that would excuse a mutant are left out; those that it needs are in.
     fn focus(&mut self, mutant: Mutant) {
         self.forces = false;
-        self.disks = false;
+        self.disks = mutant == Mutant::ResignIsDeath;
         match mutant {
+            Mutant::FeedsNewLife | Mutant::ForgetsPromisedTo => {
+                (self.cuts, self.pauses, self.wipes) = (true, false, false)
+            }
             Mutant::ForgetsPromise => self.wipes = true,
             Mutant::TakesOthersUpdates | Mutant::ExcludesOnSilence | Mutant::JoinCountsEarly => {
                 (self.cuts, self.pauses, self.wipes) = (true, false, false);
@@ -193,6 +202,10 @@ impl<'a> Walk<'a> {
                 return;
             }
             self.choose();
+            self.hold_snapshots();
+            if !self.held.is_empty() && self.chance.percent(2) {
+                self.release();
+            }
             if self.cuts && self.chance.percent(10) {
                 self.cut_off_a_joiner();
             }
@@ -289,11 +302,13 @@ impl<'a> Walk<'a> {
         let id = self.some_server();
         match self.chance.below(16) {
             0..=4 => self.crash(id),
+            7 if self.cuts && self.chance.percent(20) => self.die_after_a_promise(),
             5..=7 => {
                 if !self.world.is_up(id) {
                     self.world.start(id);
                 }
             }
+            9 | 10 if self.cuts && self.chance.percent(30) => self.cut_off_a_newcomer(id),
             8 | 9 if self.cuts => self.cut_or_heal(id),
             10 if self.cuts => self.world.cut.clear(),
             11 if self.pauses => self.pause(id),
@@ -312,6 +327,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Snapshots are large: at times one arrives a second time, late.
+    fn hold_snapshots(&mut self) {
+        for flight in std::mem::take(&mut self.world.sent_snapshots) {
+            if self.chance.percent(30) {
+                self.held.push(flight);
+            }
+        }
+    }
+
     /// A message that was on the way for a long time arrives after all.
     fn release(&mut self) {
         let at = self.chance.below(self.held.len());
@@ -326,39 +350,6 @@ impl<'a> Walk<'a> {
                 self.world.start(id);
             }
         }
-    }
-
-    /// A leader with a proposal under way dies right after some of it arrived.
-    fn crash_at_a_bad_moment(&mut self) {
-        let Some(id) = self.world.leaders().first().copied() else { return };
-        self.world.submit(id);
-        for _ in 0..self.chance.below(6) {
-            self.handle_message();
-            self.work();
-        }
-        let victim = if self.chance.percent(70) { id } else { self.some_server() };
-        self.crash(victim);
-    }
-
-    /// A server that has stored its join, and may not know yet whether it is committed, is cut off; the
-    /// others go on without it and die.
-    fn cut_off_a_joiner(&mut self) {
-        let ids: Vec<ServerId> = self.world.ids().collect();
-        let joins = |id: &ServerId| self.world.runs(*id) && self.world.is_joining(*id);
-        let Some(joiner) = ids.iter().copied().find(joins) else { return };
-        for other in &ids {
-            self.world.cut.extend([(joiner, *other), (*other, joiner)]);
-        }
-        self.world.run_for(Duration::from_millis(400));
-        self.ask();
-        self.world.run_for(Duration::from_millis(20));
-        for other in ids.into_iter().filter(|id| *id != joiner) {
-            if self.world.is_up(other) && self.chance.percent(80) {
-                self.world.crash(other);
-            }
-        }
-        self.world.cut.clear();
-        self.world.run_for(Duration::from_millis(300));
     }
 
     fn cut_or_heal(&mut self, id: ServerId) {

@@ -34,13 +34,24 @@ use walk::{Profile, Walks};
 
 /// Every known bug, a policy under which it shows, a seed near one that shows it, and the walks within
 /// which it must: so that finding it takes seconds as long as nothing changes, and still happens after a change.
+/// A story alone shows what [`Mutant::ForgetsPromisedTo`] breaks.
 const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::ResumesOldEpoch, Policy::Available, 1, 2_000),
     (Mutant::ExcludesOnSilence, Policy::Majority, 1, 5_000),
-    (Mutant::SkipsFetch, Policy::Majority, 7_045, 50_000),
-    (Mutant::JoinCountsEarly, Policy::Available, 69_090, 200_000),
+    (Mutant::SkipsFetch, Policy::Majority, 590, 50_000),
+    (Mutant::JoinCountsEarly, Policy::Available, 5_600, 200_000),
     (Mutant::RestartKeepsStanding, Policy::Available, 1, 20_000),
-    (Mutant::TakesOthersUpdates, Policy::Available, 11_180, 200_000),
+    (Mutant::TakesOthersUpdates, Policy::Available, 1, 20_000),
+    (Mutant::ResignIsDeath, Policy::Available, 1, 20_000),
+    (Mutant::StaleEvidence, Policy::Available, 1_240, 50_000),
+    (Mutant::OldAnswerServesRead, Policy::Majority, 6_440, 50_000),
+    (Mutant::ForgetsPromise, Policy::Majority, 75_600, 200_000),
+    (Mutant::BelievesUnseen, Policy::Available, 740, 20_000),
+    (Mutant::RaisesOwnEpoch, Policy::Majority, 600, 100_000),
+    (Mutant::ForgetsLateBatch, Policy::Available, 1, 5_000),
+    (Mutant::FeedsNewLife, Policy::Available, 4_040, 100_000),
+    (Mutant::TakesAnySnapshot, Policy::Available, 1, 20_000),
+    (Mutant::ResendsWholeBatch, Policy::Majority, 1_290, 50_000),
 ];
 
 fn main() -> ExitCode {

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use chinwag::cluster::{Body, Core, Entry, Epoch, Incarnation, Message, Mode, Payload, ServerId};
+use chinwag::cluster::{
+    Body, Core, Entry, Epoch, Incarnation, Message, Mode, Payload, Policy, ServerId,
+};
 
 use super::World;
 
@@ -17,6 +19,8 @@ pub(super) struct Contacts {
     asked: VecDeque<(u64, Duration)>,
     /// When the newest answered heartbeat was sent, and which life answered.
     answered: BTreeMap<ServerId, (Incarnation, Duration)>,
+    /// Which life of each other one it heard of last, and since when.
+    known: BTreeMap<ServerId, (Incarnation, Duration)>,
     /// The newest view that it proposed as a leader.
     proposed: Option<(Epoch, BTreeSet<ServerId>)>,
 }
@@ -42,17 +46,22 @@ impl World {
     }
 
     pub(super) fn note_answer(&mut self, message: &Message) {
-        let (from, to) = (message.from, message.to);
-        let Body::HeartbeatReply(_) = message.body else { return };
-        if message.receiver != self.core(to).map(Core::incarnation) {
+        let (from, to, life, now) = (message.from, message.to, message.incarnation, self.now);
+        if self.core(from).map(Core::incarnation) != Some(life) {
             return;
         }
+        let receives = message.receiver == self.core(to).map(Core::incarnation);
         let contacts = &mut self.node(to).contacts;
+        let known = contacts.known.entry(from).or_insert((life, now));
+        if life != known.0 {
+            *known = (life, now);
+        }
+        let Body::HeartbeatReply(_) = message.body else { return };
         let at = contacts.asked.binary_search_by_key(&message.nonce, |(nonce, _)| *nonce);
-        let Ok(at) = at else { return };
-        let (life, sent) = (message.incarnation, contacts.asked[at].1);
+        let Some(at) = at.ok().filter(|_| receives) else { return };
+        let sent = contacts.asked[at].1;
         let newest = contacts.answered.entry(from).or_insert((life, sent));
-        if life.is_newer_than(&newest.0) || (life == newest.0 && sent > newest.1) {
+        if life != newest.0 || sent > newest.1 {
             *newest = (life, sent);
         }
     }
@@ -69,12 +78,29 @@ impl World {
                 }
             };
             self.node(id).contacts.proposed = Some((entry.epoch, view.members.clone()));
-            for member in before.difference(&view.members).copied() {
-                if self.has_answered_lately(id, member) {
-                    self.left_out_live.insert((entry.hash, member));
+            for member in before.difference(&view.members).copied().filter(|_| !view.forced) {
+                let answers = self.has_answered_lately(id, member);
+                if answers || !self.may_be_silent(id, member) {
+                    self.left_out.insert((entry.hash, member), answers);
+                } else if self.is_in_sync_life(member) {
+                    self.wrongly_silent.insert(entry.hash);
                 }
             }
         }
+    }
+
+    fn is_in_sync_life(&self, member: ServerId) -> bool {
+        let life = self.core(member).map(Core::incarnation);
+        life.is_some() && life == self.nodes[&member].in_sync_life
+    }
+
+    /// Whether the life of `member` that runs is known to `id` for so long that it can be silent.
+    fn may_be_silent(&self, id: ServerId, member: ServerId) -> bool {
+        let known = self.nodes[&id].contacts.known.get(&member);
+        known.is_some_and(|(life, since)| {
+            let lives = self.core(member).map(Core::incarnation) == Some(*life);
+            lives && *since + self.timing.failure_timeout <= self.now
+        })
     }
 
     fn has_answered_lately(&self, id: ServerId, member: ServerId) -> bool {
@@ -85,9 +111,18 @@ impl World {
         })
     }
 
-    /// Whether this server follows the leader that leaves it out, in the life that the leader hears.
-    pub(super) fn is_left_out_live(&self, view: &Entry, member: ServerId) -> bool {
-        let follows = self.core(member).map(|core| core.mode()) == Some(Mode::Follower(view.epoch));
-        follows && self.left_out_live.contains(&(view.hash, member))
+    /// Whether this server, in sync in its present life, was left out without evidence that a rule knows.
+    /// One that the leader itself took in can only be silent, and that takes its time. One that follows an
+    /// older leader may be unknown in its present life, but has not answered then; under `majority` a
+    /// winner waits for nobody.
+    pub(super) fn is_wrongly_left_out(&self, view: &Entry, member: ServerId) -> bool {
+        let Some(answers) = self.left_out.get(&(view.hash, member)) else { return false };
+        match self.core(member).map(|core| core.mode()) {
+            Some(Mode::Follower(epoch)) if epoch == view.epoch => true,
+            Some(Mode::Follower(epoch)) if epoch < view.epoch => {
+                *answers && self.policy == Policy::Available
+            }
+            _ => false,
+        }
     }
 }

@@ -110,6 +110,10 @@ impl World {
         let Some(core) = self.core(id) else { return };
         let body = Body::Snapshot { epoch, position: log.last() };
         let message = core.message(to, nonce, body);
-        self.network.push_back(Flight { message, snapshot: Some(Arc::new(log)) });
+        let flight = Flight { message, snapshot: Some(Arc::new(log)) };
+        if self.loses {
+            self.sent_snapshots.push(flight.clone());
+        }
+        self.network.push_back(flight);
     }
 }

@@ -1,6 +1,6 @@
 //! What must hold, checked whenever something becomes durable, is answered, or a server leads.
 
-use chinwag::cluster::{Core, Entry, Hash, Mode, Payload, Policy, Seq, ServerId, View};
+use chinwag::cluster::{Core, Entry, Epoch, Hash, Mode, Payload, Policy, Seq, ServerId, View};
 
 use super::{Acknowledged, Node, World};
 
@@ -84,13 +84,25 @@ impl World {
                 Some(_) => {
                     self.violate(format!("I1: epoch {epoch} is served twice"));
                 }
-                None => {}
+                None => self.split |= self.is_excluded_somewhere(id, epoch),
             }
             self.note(|| format!("{id} serves epoch {epoch}"));
             if let Some(lost) = self.missing_at(id, self.acknowledged.len()) {
                 self.violate(format!("I3: {id} leads without the acknowledged update {lost}"));
             }
         }
+    }
+
+    /// Whether another disk ends with a view without this server, proposed for its silence and not
+    /// committed, of which that disk's owner has told nobody: it never promised this epoch. The silence
+    /// was wrong, for this one serves; the two histories begin here.
+    fn is_excluded_somewhere(&self, id: ServerId, epoch: Epoch) -> bool {
+        self.nodes.iter().any(|(other, node)| {
+            let excluded = self.newest_view(*other).is_some_and(|(hash, view)| {
+                !view.members.contains(&id) && !self.committed_views.contains(&hash)
+            });
+            excluded && node.disk.local.promised < epoch
+        })
     }
 
     /// Whether the newest view of its log was committed and holds this server.
@@ -134,6 +146,8 @@ impl World {
         }
         let views: Vec<Hash> =
             entries.iter().filter(|entry| view(entry).is_some()).map(|entry| entry.hash).collect();
+        // Its life may be over by now.
+        self.split |= views.iter().any(|view| self.wrongly_silent.contains(view));
         if !views.is_empty() {
             let left_out = self.nodes.iter().find(|(member, node)| {
                 let life = node.core.as_ref().map(Core::incarnation);
@@ -145,7 +159,7 @@ impl World {
             if let Some(member) = left_out.map(|(member, _)| *member) {
                 self.split = true;
                 let mut views = entries.iter().filter(|entry| view(entry).is_some());
-                if views.any(|entry| self.is_left_out_live(entry, member)) {
+                if views.any(|entry| self.is_wrongly_left_out(entry, member)) {
                     self.violate(format!("I7: {id} leaves {member} out, which answers"));
                 }
                 if !self.loses && self.policy == Policy::Available {

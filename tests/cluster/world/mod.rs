@@ -73,6 +73,8 @@ pub(crate) struct World {
     /// Most are delivered from its front.
     pub(crate) network: VecDeque<Flight>,
     pub(crate) cut: BTreeSet<(ServerId, ServerId)>,
+    /// Copies of the snapshots that were sent, for an adversary to deliver again.
+    pub(crate) sent_snapshots: Vec<Flight>,
     pub(crate) acknowledged: Vec<Acknowledged>,
     pub(crate) served_reads: Vec<u64>,
     pub(crate) failed: Option<String>,
@@ -85,8 +87,10 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     entries: BTreeMap<(Epoch, Seq), Hash>,
     committed_views: BTreeSet<Hash>,
-    /// Who was left out of which proposed view while it answered.
-    left_out_live: BTreeSet<(Hash, ServerId)>,
+    /// Who was left out of which proposed view although it cannot be silent; whether it answered lately.
+    left_out: BTreeMap<(Hash, ServerId), bool>,
+    /// The proposed views that leave out one that lived and was in sync, for its silence.
+    wrongly_silent: BTreeSet<Hash>,
     served: BTreeMap<Epoch, Incarnation>,
     /// How many entries the servers keep.
     pub(crate) log_cap: u64,
@@ -110,6 +114,7 @@ impl World {
             nodes: BTreeMap::new(),
             network: VecDeque::new(),
             cut: BTreeSet::new(),
+            sent_snapshots: Vec::new(),
             acknowledged: Vec::new(),
             served_reads: Vec::new(),
             failed: None,
@@ -119,7 +124,8 @@ impl World {
             trace: None,
             entries: BTreeMap::new(),
             committed_views: BTreeSet::new(),
-            left_out_live: BTreeSet::new(),
+            left_out: BTreeMap::new(),
+            wrongly_silent: BTreeSet::new(),
             served: BTreeMap::new(),
             log_cap: 100_000,
             next_waiter: 1,
