@@ -153,9 +153,8 @@ where
         );
     }
 
-    let links_secret = secret.clone().unwrap_or_default();
-    let mut running =
-        node::start(parts(&config, id, options, opened, (links_secret, connect, clock))?);
+    let outside = Outside { secret: secret.clone().unwrap_or_default(), connect, clock };
+    let mut running = node::start(parts(&config, id, options, opened, outside)?);
     let services = Services {
         node: running.handle.clone(),
         id,
@@ -224,12 +223,19 @@ impl Serving {
     }
 }
 
+/// How the node meets the other servers and the time.
+struct Outside {
+    secret: String,
+    connect: fn(&Endpoint) -> Channel,
+    clock: fn() -> Time,
+}
+
 fn parts(
     config: &Config,
     id: ServerId,
     options: Options,
     opened: Opened,
-    (secret, connect, clock): (String, fn(&Endpoint) -> Channel, fn() -> Time),
+    outside: Outside,
 ) -> Result<Parts, ServerError> {
     let (completed, completions) = mpsc::channel(COMPLETIONS);
     let writer = WriterHandle::spawn(
@@ -260,17 +266,17 @@ fn parts(
         completions,
         links: LinkSettings {
             cluster: config.cluster.name.clone(),
-            secret,
+            secret: outside.secret,
             addresses: others,
             call_timeout: config.failover.timing.failure_timeout * 2,
             staging,
-            connect,
+            connect: outside.connect,
         },
         disk_reserve: config.storage.reserve_bytes,
         queued_updates: config.limits.queued_updates,
         subscriber_buffer: config.limits.subscriber_buffer,
         force_lead: options.force_lead,
-        clock,
+        clock: outside.clock,
     })
 }
 
