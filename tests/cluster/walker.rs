@@ -37,6 +37,7 @@ use walk::{Profile, Walks};
 /// A story alone shows what [`Mutant::ForgetsPromisedTo`] breaks.
 const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::ResumesOldEpoch, Policy::Available, 1, 2_000),
+    (Mutant::SkipsReconcile, Policy::Available, 1, 2_000),
     (Mutant::ExcludesOnSilence, Policy::Majority, 1, 5_000),
     (Mutant::SkipsFetch, Policy::Majority, 590, 50_000),
     (Mutant::JoinCountsEarly, Policy::Available, 5_600, 200_000),
