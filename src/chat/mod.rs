@@ -28,7 +28,7 @@ pub use id::{AccountId, MessageId, MessageSeq, RequestId, SessionId, Timestamp};
 pub use malformed::Malformed;
 pub use merge::{
     LostEpoch, Merge, MergeStep, MergedAccount, MergedConversation, MergedMessage, MergedOutcome,
-    MergedRead, MergedRequest, MergedSession, RequestScope,
+    MergedRead, MergedRequest, MergedSession, RequestScope, SeenEpoch,
 };
 pub use name::{AccountName, ConversationName, RoomName, Username};
 pub use outcome::{Outcome, Refusal};

@@ -4,8 +4,8 @@ use super::{UnreadableUpdate, array, decode_ids, encode_ids, id, unreadable, wir
 use crate::chat::{
     AccountId, Body, Call, DeviceName, Fingerprint, LostEpoch, Merge, MergeStep, MergedAccount,
     MergedConversation, MergedMessage, MergedOutcome, MergedRead, MergedRequest, MergedSession,
-    MessageId, Refusal, RequestId, RequestKey, RequestScope, RoomName, SessionId, Timestamp,
-    TokenHash, Username,
+    MessageId, Refusal, RequestId, RequestKey, RequestScope, RoomName, SeenEpoch, SessionId,
+    Timestamp, TokenHash, Username,
 };
 
 pub(super) fn encode(merge: &Merge) -> wire::Merge {
@@ -26,7 +26,7 @@ pub(super) fn encode(merge: &Merge) -> wire::Merge {
             conversation: Some(encode_conversation(&read.conversation)),
             message_id: read.message.0.to_vec(),
             common_seq: read.common,
-            epochs: encode_epochs(&read.epochs),
+            epochs: read.epochs.iter().map(encode_seen).collect(),
         }),
         MergeStep::Request => {
             return wire::Merge { request: merge.request.as_ref().map(encode_request), step: None };
@@ -59,7 +59,7 @@ pub(super) fn decode(merge: wire::Merge) -> Result<Merge, UnreadableUpdate> {
             conversation: decode_conversation(read.conversation)?,
             message: message_id(&read.message_id)?,
             common: read.common_seq,
-            epochs: decode_epochs(&read.epochs),
+            epochs: read.epochs.iter().map(decode_seen).collect::<Result<_, _>>()?,
         }),
         None if request.is_some() => MergeStep::Request,
         None => return Err(unreadable("merge step")),
@@ -68,13 +68,28 @@ pub(super) fn decode(merge: wire::Merge) -> Result<Merge, UnreadableUpdate> {
 }
 
 fn encode_epochs(epochs: &[LostEpoch]) -> Vec<wire::LostEpoch> {
-    let encode = |epoch: &LostEpoch| wire::LostEpoch { number: epoch.number, server: epoch.server };
-    epochs.iter().map(encode).collect()
+    epochs.iter().map(encode_epoch).collect()
 }
 
 fn decode_epochs(epochs: &[wire::LostEpoch]) -> Vec<LostEpoch> {
-    let decode = |epoch: &wire::LostEpoch| LostEpoch { number: epoch.number, server: epoch.server };
-    epochs.iter().map(decode).collect()
+    epochs.iter().map(decode_epoch).collect()
+}
+
+fn encode_epoch(epoch: &LostEpoch) -> wire::LostEpoch {
+    wire::LostEpoch { number: epoch.number, server: epoch.server }
+}
+
+fn decode_epoch(epoch: &wire::LostEpoch) -> LostEpoch {
+    LostEpoch { number: epoch.number, server: epoch.server }
+}
+
+fn encode_seen(seen: &SeenEpoch) -> wire::SeenEpoch {
+    wire::SeenEpoch { epoch: Some(encode_epoch(&seen.epoch)), until_seq: seen.until }
+}
+
+fn decode_seen(seen: &wire::SeenEpoch) -> Result<SeenEpoch, UnreadableUpdate> {
+    let epoch = seen.epoch.as_ref().ok_or_else(|| unreadable("epoch"))?;
+    Ok(SeenEpoch { epoch: decode_epoch(epoch), until: seen.until_seq })
 }
 
 fn encode_account(account: &MergedAccount) -> wire::MergedAccount {
