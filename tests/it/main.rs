@@ -19,3 +19,4 @@ mod kill_twenty;
 mod lessons;
 mod python;
 mod surface;
+mod terminal;
