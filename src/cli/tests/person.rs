@@ -78,8 +78,10 @@ impl Person {
         use clap::Parser as _;
         let (types, typed) = mpsc::unbounded_channel();
         let (screen, seen) = watch::channel(String::new());
-        let arguments =
-            Arguments::parse_from(["client", "--servers", &desk.fake.addresses.join(",")]);
+        let addresses = desk.fake.addresses.join(",");
+        // So short that one call does not last through an outage.
+        let words = ["client", "--timeout", "1", "--servers", &addresses];
+        let arguments = Arguments::parse_from(words);
         let servers = arguments.servers().unwrap();
         let client = arguments.client(&servers).unwrap();
         let surroundings = desk.surroundings();
@@ -149,6 +151,9 @@ async fn an_outage_keeps_no_person_from_typing_and_all_lines_arrive_in_order_onc
     bob.types("/outbox");
     let screen = bob.sees("pending  to @alice: three", 1).await;
     assert!(screen.contains("pending  to @alice: two\npending  to @alice: three"), "{screen}");
+    // Meanwhile more than one call gives up.
+    bob.types("/wait 1 2");
+    bob.sees("only 0 of 1 live messages", 1).await;
     desk.fake.always(0, Act::Serve);
     let screen = bob.sees("sent #", 3).await;
     assert!(screen.contains("sent #2 to @alice") && screen.contains("sent #3 to @alice"));
