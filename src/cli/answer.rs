@@ -1,8 +1,9 @@
 //! What a command is answered with, as data; `text` and `json` write it down.
 
+use super::outbox::Unsent;
 use crate::{
     client::ServerAnswer,
-    wire::chat::{Account, Conversation, Message},
+    wire::chat::{Account, Conversation, Member, Message, Session},
 };
 
 /// An answer.
@@ -14,22 +15,70 @@ pub(super) enum Answer {
     LoggedOut,
     /// Accounts, in the order of their names.
     Accounts(Vec<Account>),
+    /// The user's own account.
+    Me(Account),
     /// The message as it stands in its conversation.
     Sent(Message),
+    /// The message waits for a leader, behind others if there are any.
+    Queued(usize),
     /// Conversations with their unread messages.
     Inbox(Vec<InboxEntry>),
     /// Messages by rising seq.
     History { messages: Vec<Message>, has_more: bool },
+    /// Messages of any conversation, the best first.
+    Found { messages: Vec<Message>, has_more: bool },
     /// Where the read marker is.
     Read { conversation: String, read_seq: i64 },
     /// So many messages are gone.
     Deleted(usize),
+    /// The message with its new body.
+    Edited(Message),
+    /// Rooms, in the order of their names.
+    Rooms(Vec<Conversation>),
+    /// The members of a room.
+    Members { room: String, members: Vec<Member> },
+    /// A room as it is now, and what happened to it.
+    Room(RoomNews, Conversation),
+    /// What happened to a room that there is no more to say of.
+    Gone(RoomNews, String),
+    /// What happened to somebody in a room.
+    Member { room: String, username: String, news: MemberNews },
     /// What each server said.
     Status(Vec<ServerAnswer>),
+    /// Where the account is logged in, oldest first.
+    Sessions(Vec<Session>),
+    /// A session of the account has ended.
+    SessionEnded(String),
+    /// The password is another one; other sessions have ended.
+    PasswordChanged,
+    /// The account is gone, and the session with it.
+    AccountDeleted,
+    /// What is typed and not sent yet.
+    Outbox(Vec<Unsent>),
+    /// So many lines will not be sent.
+    Dropped(usize),
     /// So many live messages came.
     Waited(u64),
     /// The lines there are.
     Help,
+}
+
+/// What happened to a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RoomNews {
+    Created,
+    Joined,
+    Changed,
+    Left,
+    Closed,
+}
+
+/// What happened to a member of a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum MemberNews {
+    Added,
+    Removed,
+    Owner,
 }
 
 /// One conversation of an inbox.
@@ -46,7 +95,9 @@ impl Answer {
     pub(super) fn messages(&self) -> Vec<&Message> {
         match self {
             Answer::Inbox(entries) => entries.iter().flat_map(|entry| &entry.unread).collect(),
-            Answer::History { messages, .. } => messages.iter().collect(),
+            Answer::History { messages, .. } | Answer::Found { messages, .. } => {
+                messages.iter().collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::{io, process::ExitCode};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tonic::Code;
 
+use super::text::harmless;
 use crate::{client, config::ConfigError};
 
 /// What the exit code says. A piped session ends with that of its first failure; it answers the lines
@@ -66,6 +67,14 @@ pub(super) enum Failure {
     /// It did not come about.
     #[error("{0}")]
     Refused(String),
+    /// A command that an event was handed to failed. Going on after the cursor skips nothing.
+    #[error("{problem}; go on after the cursor {cursor}")]
+    Handler {
+        /// What happened to it.
+        problem: String,
+        /// That of the last event that was handled.
+        cursor: String,
+    },
     /// A file or the output failed.
     #[error("{what}: {error}")]
     System {
@@ -85,7 +94,9 @@ impl Failure {
             Failure::Call(Error::Refused(refusal)) if refusal.code == Code::InvalidArgument => {
                 Exit::BadData
             }
-            Failure::Call(Error::Refused(_)) | Failure::Refused(_) => Exit::Refused,
+            Failure::Call(Error::Refused(_)) | Failure::Refused(_) | Failure::Handler { .. } => {
+                Exit::Refused
+            }
             Failure::Call(Error::OutcomeUnknown { .. }) => Exit::OutcomeUnknown,
             Failure::Call(Error::NoServer { .. } | Error::NoLeader { .. }) => Exit::Unavailable,
             Failure::Call(Error::NotLoggedIn { .. }) => Exit::NotLoggedIn,
@@ -96,6 +107,23 @@ impl Failure {
             // Whoever reads the output has enough of it, as `head` does.
             Failure::System { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             Failure::System { .. } => Exit::Refused,
+        }
+    }
+
+    /// In words for people. What a server wrote is made harmless.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Failure::Call(_) => harmless(&self.to_string()),
+            // Faults of a configuration stand on a line each.
+            own => own.to_string().lines().map(harmless).collect::<Vec<_>>().join("\n"),
+        }
+    }
+
+    /// Where a broken tail can be taken up again.
+    pub(super) fn cursor(&self) -> Option<&str> {
+        match self {
+            Failure::Handler { cursor, .. } => Some(cursor),
+            _ => None,
         }
     }
 
@@ -126,7 +154,7 @@ pub(super) fn output(error: io::Error) -> Failure {
 pub(super) async fn tell(failure: &Failure, mut notes: impl AsyncWrite + Unpin) -> Exit {
     if failure.exit() != Exit::Ok {
         // There is nowhere left to complain about a failed complaint.
-        let _ = notes.write_all(format!("client: {failure}\n").as_bytes()).await;
+        let _ = notes.write_all(format!("client: {}\n", failure.words()).as_bytes()).await;
         let _ = notes.flush().await;
     }
     failure.exit()

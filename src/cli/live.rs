@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     client::{Client, Delivery, Error},
-    wire::chat::{Message, event::Kind},
+    wire::chat::{Event, Message, event::Kind},
 };
 
 /// Events that may wait to be shown; while it is full the stream waits, and the server ends it when it
@@ -26,6 +26,8 @@ pub(super) enum Happening {
     CaughtUp,
     /// A message of somebody, perhaps of the user's own other device.
     Message(Message),
+    /// Something else that is to be told.
+    Other(Box<Event>),
     /// The stream could not be resumed where it was.
     Reset,
     /// The stream has ended for good.
@@ -99,11 +101,9 @@ async fn follow(client: Client, happened: mpsc::Sender<Happening>) {
     let mut subscription = client.subscribe("");
     loop {
         let happening = match subscription.next().await {
-            Ok(Delivery::Event(event)) => match event.kind {
-                Some(Kind::MessageCreated(message)) => Happening::Message(message),
-                Some(Kind::CaughtUp(_)) => Happening::CaughtUp,
-                Some(Kind::Reset(_)) => Happening::Reset,
-                _ => continue,
+            Ok(Delivery::Event(event)) => match happening(event) {
+                Some(happening) => happening,
+                None => continue,
             },
             // The client's notices tell of them.
             Ok(Delivery::Interrupted { .. } | Delivery::Resumed { .. }) => continue,
@@ -116,6 +116,17 @@ async fn follow(client: Client, happened: mpsc::Sender<Happening>) {
         if happened.send(happening).await.is_err() {
             return;
         }
+    }
+}
+
+/// What an event is to the user; `None` for those that are nothing to tell.
+fn happening(event: Box<Event>) -> Option<Happening> {
+    match event.kind {
+        Some(Kind::MessageCreated(message)) => Some(Happening::Message(message)),
+        Some(Kind::CaughtUp(_)) => Some(Happening::CaughtUp),
+        Some(Kind::Reset(_)) => Some(Happening::Reset),
+        None | Some(Kind::Heartbeat(_)) => None,
+        Some(_) => Some(Happening::Other(event)),
     }
 }
 

@@ -7,6 +7,8 @@
 //! anything about retries (the room `client` does), print what others wrote without making its control
 //! characters harmless, or show or keep a password. A session's token is kept in a file of mode 0600.
 //!
+//! What a person typed is in the `outbox` until a leader has it, across outages and across programs.
+//!
 //! A session is written against `console::Console`, so that tests drive it as a pipe or a person does.
 //! Three ways to be a user's session meet here: `once` (one command), `session` over a pipe, and
 //! `session` on a terminal. One-shot commands and terminal sessions share the kept session; a piped
@@ -21,27 +23,46 @@ mod exit;
 mod inbox;
 mod json;
 mod live;
+mod manual;
 mod once;
+mod outbox;
+mod paint;
 mod perform;
+mod rooms;
+mod roster;
 mod session;
 mod state;
 mod status;
+mod subcommands;
 mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
+mod voice;
+
+/// The guide for users.
+#[doc = include_str!("../docs/client.md")]
+pub mod guide {}
 
 use std::io::{self, IsTerminal as _};
 
-use tokio::io::{AsyncBufRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 
 pub use self::{
-    arguments::{Arguments, Once},
+    arguments::Arguments,
     exit::Exit,
+    subcommands::{Once, PasswordSource, Shell},
 };
 use self::{
-    console::Piped, exit::Failure, once::OneShot, session::Session, state::Surroundings,
+    console::Piped,
+    exit::{Failure, output},
+    once::OneShot,
+    paint::Paint,
+    roster::Words,
+    session::{Session, Setting},
+    state::Surroundings,
     terminal::Terminal,
+    voice::Voice,
 };
 
 /// Runs the program on this process's input and output; returns how it ended.
@@ -63,23 +84,32 @@ async fn run_with(
     arguments: Arguments,
     surroundings: &Surroundings,
     input: impl AsyncBufRead + Unpin,
-    output: impl AsyncWrite + Unpin,
+    mut output: impl AsyncWrite + Unpin,
     mut notes: impl AsyncWrite + Unpin,
 ) -> Exit {
     let ended = match &arguments.command {
-        Some(command) => {
-            let oneshot = OneShot::new(&arguments, surroundings, input, output, &mut notes);
-            match oneshot {
+        Some(command) => match once::offline(command) {
+            Some(written) => print(written, &mut output).await,
+            None => match OneShot::new(&arguments, surroundings, input, output, &mut notes) {
                 Ok(oneshot) => oneshot.run(command).await,
                 Err(failure) => Err(failure),
-            }
-        }
+            },
+        },
         None => piped(&arguments, surroundings, input, output, &mut notes).await,
     };
     match ended {
         Ok(exit) => exit,
         Err(failure) => exit::tell(&failure, notes).await,
     }
+}
+
+async fn print(
+    written: Result<Vec<u8>, Failure>,
+    mut to: impl AsyncWrite + Unpin,
+) -> Result<Exit, Failure> {
+    to.write_all(&written?).await.map_err(output)?;
+    to.flush().await.map_err(output)?;
+    Ok(Exit::Ok)
 }
 
 async fn piped(
@@ -90,16 +120,30 @@ async fn piped(
     notes: impl AsyncWrite + Unpin,
 ) -> Result<Exit, Failure> {
     let servers = arguments.servers()?;
-    let kept = surroundings.session_file(&servers);
     let client = arguments.client(&servers)?;
     let console = Piped::new(input, output, notes);
-    Session::new(client, console, kept, arguments.json, false).run().await
+    let voice = Voice { json: arguments.json, paint: Paint::default() };
+    let setting = Setting {
+        kept: surroundings.session_file(&servers),
+        outboxes: surroundings.outboxes(&servers),
+        voice,
+        words: Words::default(),
+        person: false,
+    };
+    Session::new(client, console, setting).run().await
 }
 
 async fn on_terminal(arguments: &Arguments, surroundings: &Surroundings) -> Result<Exit, Failure> {
     let servers = arguments.servers()?;
-    let kept = surroundings.session_file(&servers);
     let client = arguments.client(&servers)?;
-    let console = Terminal::open(surroundings.history_file())?;
-    Session::new(client, console, kept, arguments.json, true).run().await
+    let words = Words::default();
+    let console = Terminal::open(surroundings.history_file(), words.clone(), surroundings.paint)?;
+    let setting = Setting {
+        kept: surroundings.session_file(&servers),
+        outboxes: surroundings.outboxes(&servers),
+        voice: Voice { json: arguments.json, paint: surroundings.paint },
+        words,
+        person: true,
+    };
+    Session::new(client, console, setting).run().await
 }

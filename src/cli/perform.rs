@@ -2,25 +2,43 @@
 
 use std::env;
 
-use super::{answer::Answer, command::Command, exit::Failure, inbox};
+use zeroize::Zeroizing;
+
+use super::{
+    answer::{Answer, MemberNews, RoomNews},
+    command::Command,
+    exit::Failure,
+    inbox, rooms,
+};
 use crate::client::Client;
 
-/// Makes the calls of a command. `password` belongs to the commands that need one.
+/// So many messages are found at once; more of them help nobody.
+const FOUND: i32 = 50;
+
+/// The passwords that belong to a command.
+#[derive(Default)]
+pub(super) struct Passwords {
+    /// The one there is.
+    pub(super) current: Zeroizing<String>,
+    /// The chosen one.
+    pub(super) new: Zeroizing<String>,
+}
+
+/// Makes the calls of a command. `passwords` are those that its `secrets` name.
 ///
-/// `/wait`, `/help` and `/quit` are no calls; whoever reads lines does them.
+/// `/wait`, `/outbox`, `/help` and `/quit` are no calls; whoever reads lines does them.
 pub(super) async fn perform(
     client: &Client,
     command: &Command,
-    password: Option<&str>,
+    passwords: &Passwords,
 ) -> Result<Answer, Failure> {
     match command {
         Command::Create { username } => {
-            let account = client.create_account(username, password.unwrap_or_default()).await?;
+            let account = client.create_account(username, &passwords.new).await?;
             Ok(Answer::LoggedIn { username: account.username, created: true })
         }
         Command::Login { username } => {
-            let password = password.unwrap_or_default();
-            let account = client.login(username, password, &device_name()).await?;
+            let account = client.login(username, &passwords.current, &device_name()).await?;
             Ok(Answer::LoggedIn { username: account.username, created: false })
         }
         Command::Logout => {
@@ -28,6 +46,27 @@ pub(super) async fn perform(
             Ok(Answer::LoggedOut)
         }
         Command::Users { pattern } => users(client, pattern).await,
+        Command::Sessions => Ok(Answer::Sessions(client.all_sessions().await?)),
+        Command::EndSession { id } => {
+            client.end_session(id).await?;
+            Ok(Answer::SessionEnded(id.clone()))
+        }
+        Command::ChangePassword => {
+            client.change_password(&passwords.current, &passwords.new).await?;
+            Ok(Answer::PasswordChanged)
+        }
+        Command::DeleteAccount => {
+            client.delete_account(&passwords.current).await?;
+            Ok(Answer::AccountDeleted)
+        }
+        Command::Status => status(client).await,
+        command => with_messages(client, command).await,
+    }
+}
+
+/// The commands about messages and conversations.
+async fn with_messages(client: &Client, command: &Command) -> Result<Answer, Failure> {
+    match command {
         Command::Send { conversation, body, request_id } => {
             let sent = match request_id {
                 Some(id) => client.send_as(id, conversation, body).await?,
@@ -44,11 +83,61 @@ pub(super) async fn perform(
             client.delete(ids.clone()).await?;
             Ok(Answer::Deleted(ids.len()))
         }
-        Command::Status => status(client).await,
-        Command::Wait { .. } | Command::Help | Command::Quit => {
-            unreachable!("{command:?} is done by whoever reads lines")
+        Command::Edit { id, body } => Ok(Answer::Edited(client.edit(id, body).await?)),
+        Command::Search { query, conversation } => {
+            let found = client.search(query, conversation, FOUND, "").await?;
+            let has_more = !found.next_page_token.is_empty();
+            Ok(Answer::Found { messages: found.messages, has_more })
         }
+        command => with_rooms(client, command).await,
     }
+}
+
+/// The commands about rooms.
+async fn with_rooms(client: &Client, command: &Command) -> Result<Answer, Failure> {
+    let member = |room: &String, username: &String, news| Answer::Member {
+        room: room.clone(),
+        username: username.clone(),
+        news,
+    };
+    Ok(match command {
+        Command::Rooms { pattern } => Answer::Rooms(rooms::all(client, pattern).await?),
+        Command::Who { room: Some(room) } => {
+            let members = rooms::members(client, room).await?;
+            Answer::Members { room: room.clone(), members }
+        }
+        Command::Who { room: None } => Answer::Me(client.get_account().await?),
+        Command::CreateRoom { room, topic, private } => {
+            let room = client.create_room(room, topic, *private).await?;
+            Answer::Room(RoomNews::Created, room)
+        }
+        Command::Join { room } => Answer::Room(RoomNews::Joined, client.join_room(room).await?),
+        Command::Topic { room, topic } => {
+            let room = client.update_room(room, Some(topic), None).await?;
+            Answer::Room(RoomNews::Changed, room)
+        }
+        Command::Leave { room } => {
+            client.leave_room(room).await?;
+            Answer::Gone(RoomNews::Left, room.clone())
+        }
+        Command::CloseRoom { room } => {
+            client.delete_room(room).await?;
+            Answer::Gone(RoomNews::Closed, room.clone())
+        }
+        Command::Invite { username, room } => {
+            client.add_member(room, username).await?;
+            member(room, username, MemberNews::Added)
+        }
+        Command::Kick { username, room } => {
+            client.remove_member(room, username).await?;
+            member(room, username, MemberNews::Removed)
+        }
+        Command::Transfer { room, username } => {
+            client.transfer_room(room, username).await?;
+            member(room, username, MemberNews::Owner)
+        }
+        command => unreachable!("{command:?} is done by whoever reads lines"),
+    })
 }
 
 async fn users(client: &Client, pattern: &str) -> Result<Answer, Failure> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::exit::Failure;
+use super::{exit::Failure, outbox::Outboxes, paint::Paint};
 
 /// What the program finds around itself.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct Surroundings {
     pub(super) state: Option<PathBuf>,
     /// Whether there is a person to ask for a password.
     pub(super) person: bool,
+    /// The colours of the output.
+    pub(super) paint: Paint,
 }
 
 impl Surroundings {
@@ -35,19 +37,20 @@ impl Surroundings {
             session: path("CHINWAG_SESSION"),
             state: state.map(|state| state.join("chinwag")),
             person: io::stdin().is_terminal(),
+            paint: Paint::of_process(io::stdout().is_terminal()),
         }
     }
 
     /// The file of the session with these servers.
     pub(super) fn session_file(&self, servers: &[String]) -> SessionFile {
-        let usual = || {
-            let mut sorted: Vec<&str> = servers.iter().map(String::as_str).collect();
-            sorted.sort_unstable();
-            let hash = Sha256::digest(sorted.join(","));
-            let key: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-            Some(self.state.as_ref()?.join(format!("session-{key}.json")))
-        };
+        let usual = || Some(self.state.as_ref()?.join(format!("session-{}.json", key(servers))));
         SessionFile { path: self.session.clone().or_else(usual) }
+    }
+
+    /// Where the lines are kept that these servers have not got yet.
+    pub(super) fn outboxes(&self, servers: &[String]) -> Outboxes {
+        let prefix = format!("outbox-{}", key(servers));
+        Outboxes { place: self.state.as_ref().map(|folder| (folder.clone(), prefix)) }
     }
 
     /// Where typed lines are kept; its folder exists then.
@@ -56,6 +59,19 @@ impl Surroundings {
         make_folder(folder).ok()?;
         Some(folder.join("history"))
     }
+}
+
+/// Tells clusters apart in the names of files.
+fn key(servers: &[String]) -> String {
+    let mut sorted: Vec<&str> = servers.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    short_hash(&sorted.join(","))
+}
+
+/// Enough of a hash to be a part of a file's name.
+pub(super) fn short_hash(text: &str) -> String {
+    let hash = Sha256::digest(text);
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The kept session with a cluster.
@@ -127,7 +143,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+/// Makes a folder that only its owner may look into.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

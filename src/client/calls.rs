@@ -1,4 +1,5 @@
-//! The calls by name. Each fills in its request id, which stays the same through every attempt.
+//! The calls about messages and the cluster, and what all calls by name have in common: each fills in its
+//! request id, which stays the same through every attempt.
 
 use tokio::{task::JoinSet, time};
 use tonic::Request;
@@ -6,14 +7,10 @@ use uuid::Uuid;
 
 use super::{Client, Error, transport::Kind};
 use crate::wire::chat::{
-    Account, AcknowledgeMessagesRequest, Conversation, CreateAccountRequest, DeleteMessagesRequest,
-    GetAccountRequest, GetStatusRequest, GetStatusResponse, ListAccountsRequest,
-    ListAccountsResponse, ListConversationsRequest, ListConversationsResponse, ListMessagesRequest,
-    ListMessagesResponse, LoginRequest, LogoutRequest, MarkReadRequest, Message,
-    SendMessageRequest, account_service_client::AccountServiceClient,
-    cluster_service_client::ClusterServiceClient,
-    conversation_service_client::ConversationServiceClient, list_messages_request::Position,
-    message_service_client::MessageServiceClient, session_service_client::SessionServiceClient,
+    AcknowledgeMessagesRequest, DeleteMessagesRequest, EditMessageRequest, GetStatusRequest,
+    GetStatusResponse, ListMessagesRequest, ListMessagesResponse, Message, SearchMessagesRequest,
+    SearchMessagesResponse, SendMessageRequest, cluster_service_client::ClusterServiceClient,
+    list_messages_request::Position, message_service_client::MessageServiceClient,
 };
 
 /// What one server said of the cluster.
@@ -59,118 +56,12 @@ macro_rules! unary {
             .await
     };
 }
+pub(super) use unary;
 
 impl Client {
     /// A fresh, time-ordered request id.
     pub fn new_request_id() -> String {
         Uuid::now_v7().to_string()
-    }
-
-    /// Creates an account and goes on as its user.
-    ///
-    /// # Errors
-    /// Every [`Error`]; refused with `NAME_TAKEN` if the name is in use.
-    pub async fn create_account(&self, username: &str, password: &str) -> Result<Account, Error> {
-        let id = Client::new_request_id();
-        let body = CreateAccountRequest {
-            request_id: id.clone(),
-            username: username.into(),
-            password: password.into(),
-        };
-        let answer =
-            unary!(self, AccountServiceClient.create_account, Kind::Password, Some(&id), body)?;
-        self.set_session_token(Some(answer.session_token));
-        Ok(answer.account.unwrap_or_default())
-    }
-
-    /// Proves a password and goes on as its user.
-    ///
-    /// # Errors
-    /// Every [`Error`]; refused with `BAD_CREDENTIALS` if name or password is wrong.
-    pub async fn login(
-        &self,
-        username: &str,
-        password: &str,
-        device_name: &str,
-    ) -> Result<Account, Error> {
-        let id = Client::new_request_id();
-        let body = LoginRequest {
-            request_id: id.clone(),
-            username: username.into(),
-            password: password.into(),
-            device_name: device_name.into(),
-        };
-        let answer = unary!(self, SessionServiceClient.login, Kind::Password, Some(&id), body)?;
-        self.set_session_token(Some(answer.session_token));
-        Ok(answer.account.unwrap_or_default())
-    }
-
-    /// Ends the session and forgets it.
-    ///
-    /// # Errors
-    /// Every [`Error`]; the session is kept if the outcome is unknown.
-    pub async fn logout(&self) -> Result<(), Error> {
-        let id = Client::new_request_id();
-        let body = LogoutRequest { request_id: id.clone() };
-        unary!(self, SessionServiceClient.logout, Kind::Session, Some(&id), body)?;
-        self.set_session_token(None);
-        Ok(())
-    }
-
-    /// The account of the session.
-    ///
-    /// # Errors
-    /// Every [`Error`] but the unknown outcome.
-    pub async fn get_account(&self) -> Result<Account, Error> {
-        let body = GetAccountRequest {};
-        let answer = unary!(self, AccountServiceClient.get_account, Kind::Session, None, body)?;
-        Ok(answer.account.unwrap_or_default())
-    }
-
-    /// A page of the accounts whose name matches a glob; an empty token asks for the first page.
-    ///
-    /// # Errors
-    /// Every [`Error`] but the unknown outcome.
-    pub async fn list_accounts(
-        &self,
-        pattern: &str,
-        page_token: &str,
-    ) -> Result<ListAccountsResponse, Error> {
-        let body = ListAccountsRequest {
-            pattern: pattern.into(),
-            page_size: 200,
-            page_token: page_token.into(),
-        };
-        unary!(self, AccountServiceClient.list_accounts, Kind::Session, None, body)
-    }
-
-    /// A page of the user's conversations; an empty token asks for the first page.
-    ///
-    /// # Errors
-    /// Every [`Error`] but the unknown outcome.
-    pub async fn list_conversations(
-        &self,
-        page_token: &str,
-    ) -> Result<ListConversationsResponse, Error> {
-        let body = ListConversationsRequest { page_size: 200, page_token: page_token.into() };
-        unary!(self, ConversationServiceClient.list_conversations, Kind::Session, None, body)
-    }
-
-    /// All of the user's conversations.
-    ///
-    /// # Errors
-    /// Every [`Error`] but the unknown outcome.
-    pub async fn all_conversations(&self) -> Result<Vec<Conversation>, Error> {
-        let mut all = Vec::new();
-        let mut token = String::new();
-        loop {
-            let page = self.list_conversations(&token).await?;
-            all.extend(page.conversations);
-            token = page.next_page_token;
-            if token.is_empty() {
-                return Ok(all);
-            }
-        }
     }
 
     /// Sends a message under a fresh request id.
@@ -220,6 +111,43 @@ impl Client {
         unary!(self, MessageServiceClient.list_messages, Kind::Session, None, body)
     }
 
+    /// Changes the body of an own message.
+    ///
+    /// # Errors
+    /// Every [`Error`]; refused with `NOT_ALLOWED` if somebody else wrote it.
+    pub async fn edit(&self, message_id: &str, body: &str) -> Result<Message, Error> {
+        let id = Client::new_request_id();
+        let body = EditMessageRequest {
+            request_id: id.clone(),
+            message_id: message_id.into(),
+            body: body.into(),
+        };
+        let id = Some(id.as_str());
+        let answer = unary!(self, MessageServiceClient.edit_message, Kind::Session, id, body)?;
+        Ok(answer.message.unwrap_or_default())
+    }
+
+    /// A page of the messages that hold these words, the best first; an empty token asks for the first
+    /// page, an empty conversation for all of the user's.
+    ///
+    /// # Errors
+    /// Every [`Error`] but the unknown outcome.
+    pub async fn search(
+        &self,
+        query: &str,
+        conversation: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<SearchMessagesResponse, Error> {
+        let body = SearchMessagesRequest {
+            query: query.into(),
+            conversation: conversation.into(),
+            page_size,
+            page_token: page_token.into(),
+        };
+        unary!(self, MessageServiceClient.search_messages, Kind::Session, None, body)
+    }
+
     /// Deletes messages, all or nothing; at most 500.
     ///
     /// # Errors
@@ -244,19 +172,6 @@ impl Client {
         Ok(())
     }
 
-    /// Moves the read marker up to `seq`; returns where it is.
-    ///
-    /// # Errors
-    /// Every [`Error`].
-    pub async fn mark_read(&self, conversation: &str, seq: i64) -> Result<i64, Error> {
-        let id = Client::new_request_id();
-        let body =
-            MarkReadRequest { request_id: id.clone(), conversation: conversation.into(), seq };
-        let id = Some(id.as_str());
-        let answer = unary!(self, ConversationServiceClient.mark_read, Kind::Session, id, body)?;
-        Ok(answer.read_seq)
-    }
-
     /// Asks every known server how the cluster is; each answers for itself, leading or not. In the
     /// order in which the servers were given. Takes no longer than one attempt.
     pub async fn status(&self) -> Vec<ServerAnswer> {
@@ -270,7 +185,20 @@ impl Client {
         }
         let mut answers = asked.join_all().await;
         answers.sort_by_key(|(place, _)| *place);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        let answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
+        self.learn_ids(&answers);
+        answers
+    }
+
+    /// Notices speak of servers by their IDs where these are known.
+    fn learn_ids(&self, answers: &[ServerAnswer]) {
+        self.with_route(|route| {
+            for answer in answers {
+                if let Ok(status) = &answer.status {
+                    route.learn_id(&answer.address, status.server_id);
+                }
+            }
+        });
     }
 
     async fn status_of(&self, address: &str) -> Result<GetStatusResponse, String> {

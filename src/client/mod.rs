@@ -8,10 +8,13 @@
 //!
 //! The decisions stand in pure code that is handed time and chance: `route` (which server),
 //! `attempts` (one call), `resume` (one subscription), `failure` (what a gRPC status tells). The
-//! rest is a thin shell around tonic: `transport` carries them out, `calls` gives them types.
+//! rest is a thin shell around tonic: `transport` carries them out; `calls`, `accounts` and
+//! `conversations` give them types.
 
+mod accounts;
 mod attempts;
 mod calls;
+mod conversations;
 mod error;
 mod failure;
 mod resume;

@@ -40,6 +40,8 @@ pub enum Notice {
     Moved {
         /// Where it is.
         address: String,
+        /// The IDs of the server that led before and of this one, if both are known.
+        ids: Option<(i32, i32)>,
         /// How long nobody answered.
         outage: Duration,
     },
@@ -60,6 +62,7 @@ pub(super) struct Route {
 #[derive(Debug)]
 struct Server {
     address: String,
+    id: Option<i32>,
     suspect_until: Option<Instant>,
 }
 
@@ -106,8 +109,15 @@ impl Route {
         if self.servers.len() >= MOST_SERVERS || !super::is_address(address) {
             return None;
         }
-        self.servers.push(Server { address: address.into(), suspect_until: None });
+        self.servers.push(Server { address: address.into(), id: None, suspect_until: None });
         Some(self.servers.len() - 1)
+    }
+
+    /// The ID of the server at an address, if it is a known one.
+    pub(super) fn learn_id(&mut self, address: &str, id: i32) {
+        if let Some(server) = self.servers.iter_mut().find(|server| server.address == address) {
+            server.id = Some(id);
+        }
     }
 
     /// The server to ask next: the hinted one, else the preferred one, else the one after it, without
@@ -144,8 +154,9 @@ impl Route {
         let lasted =
             outage.as_ref().map_or(Duration::ZERO, |o| now.saturating_duration_since(o.since));
         let address = self.address(server).to_owned();
-        if before.is_some_and(|before| before != server) {
-            return Some(Notice::Moved { address, outage: lasted });
+        if let Some(before) = before.filter(|before| *before != server) {
+            let ids = self.servers[before].id.zip(self.servers[server].id);
+            return Some(Notice::Moved { address, ids, outage: lasted });
         }
         outage.filter(|o| o.told).map(|_| Notice::Back { address, outage: lasted })
     }

@@ -70,6 +70,8 @@ pub(super) enum Kind {
     Password,
     /// Only a logged-in user may make it.
     Session,
+    /// As `Session`, and a password stands in it, which is slow to check.
+    SessionPassword,
     /// As `Session`, and its answer is a stream, which lasts.
     Stream,
 }
@@ -111,7 +113,7 @@ impl Client {
         }
         let patience = &self.shared.patience;
         let first = match kind {
-            Kind::Password => patience.password_attempt,
+            Kind::Password | Kind::SessionPassword => patience.password_attempt,
             Kind::Session | Kind::Stream => patience.attempt,
         };
         let mut attempts = Attempts::begin(request_id, first, patience, now());
@@ -182,9 +184,15 @@ impl Client {
     }
 
     fn served(&self, server: ServerIndex, metadata: &MetadataMap) {
-        let copies = metadata.get("chinwag-copies");
-        let copies = copies.and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+        let text = |name| metadata.get(name).and_then(|value| value.to_str().ok());
+        let copies = text("chinwag-copies").and_then(|copies| copies.parse::<u32>().ok());
+        // An epoch is `number.server`: it names who leads in it.
+        let id = text("chinwag-epoch").and_then(|epoch| epoch.split('.').nth(1)?.parse().ok());
         let (moved, copies) = self.with_route(|route| {
+            if let Some(id) = id {
+                let address = route.address(server).to_owned();
+                route.learn_id(&address, id);
+            }
             let moved = route.served(server, now());
             (moved, copies.and_then(|copies| route.copies(copies)))
         });

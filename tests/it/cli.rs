@@ -16,13 +16,13 @@ use crate::harness::{Cluster, PASSWORD, User, all, within};
 const SOON: Duration = Duration::from_secs(60);
 
 /// A person's account of this machine: a home of their own.
-struct Person {
-    servers: String,
-    home: PathBuf,
+pub(crate) struct Person {
+    pub(crate) servers: String,
+    pub(crate) home: PathBuf,
 }
 
 impl Person {
-    fn new(cluster: &Cluster, name: &str) -> Person {
+    pub(crate) fn new(cluster: &Cluster, name: &str) -> Person {
         let home = cluster.folder().join(name);
         fs::create_dir_all(&home).expect("writable");
         Person { servers: cluster.addresses().collect::<Vec<_>>().join(","), home }
@@ -56,7 +56,7 @@ impl Person {
     }
 
     /// Creates an account and keeps its session.
-    async fn creates(&self, name: &str) {
+    pub(crate) async fn creates(&self, name: &str) {
         let said = self.runs(&["create", name, "--password-stdin"], &format!("{PASSWORD}\n")).await;
         said.exits_with(0);
     }
@@ -189,6 +189,110 @@ async fn tail_tells_what_happens_and_goes_on_at_its_cursor() {
     let history = alice.history("@bob").await;
     let next = history.iter().skip_while(|message| message.body != heard[1]).nth(1);
     assert_eq!(said.bodies("message_created"), [next.expect("more was sent").body.as_str()]);
+}
+
+#[tokio::test]
+async fn a_handler_gets_every_event_once_across_a_kill_and_its_failure_says_where_to_go_on() {
+    let mut cluster = Cluster::start().await;
+    let bob = Person::new(&cluster, "bob");
+    bob.creates("bob").await;
+    let alice = User::create(&cluster, "alice").await;
+    // A cursor from before everything.
+    let told = bob.runs(&["--json", "tail", "--count", "1"], "");
+    let said = async {
+        for number in 0.. {
+            alice.send("@bob", &format!("before {number}")).await;
+        }
+    };
+    let told = tokio::select! {
+        told = told => told,
+        () = said => unreachable!("there are enough numbers"),
+    };
+    let cursor = |said: &Said| -> String {
+        let last = said.objects().pop().expect("something was said");
+        last["cursor"].as_str().unwrap_or_else(|| panic!("{last}")).to_owned()
+    };
+    let mut after = cursor(&told);
+    for number in 0..6 {
+        if number == 3 {
+            let leader = cluster.leader().await;
+            cluster.kill(leader);
+        }
+        alice.send("@bob", &format!("number {number}")).await;
+    }
+    let handler = "tee -a events | grep -qv 'number 4'";
+    let said = bob.runs(&["--json", "tail", "--after", &after, "--exec", handler], "").await;
+    said.exits_with(1);
+    assert_eq!(said.objects()[0]["type"], "error");
+    after = cursor(&said);
+    assert!(said.stderr.contains(&format!("client tail --after {after}")), "{}", said.stderr);
+    let handler = "tee -a events >&2";
+    let again = ["--json", "tail", "--after", &after, "--count", "2", "--exec", handler];
+    bob.runs(&again, "").await.exits_with(0);
+    let events = fs::read_to_string(bob.home.join("events")).expect("the handler wrote");
+    let numbers: Vec<String> = events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("one JSON object a line"))
+        .filter(|event| event["type"] == "message_created")
+        .filter_map(|event| Some(event["body"].as_str()?.strip_prefix("number ")?.to_owned()))
+        .collect();
+    assert_eq!(numbers, ["0", "1", "2", "3", "4", "4", "5"], "the failed one comes again");
+}
+
+#[tokio::test]
+async fn an_export_holds_every_message_of_every_conversation() {
+    let cluster = Cluster::start().await;
+    let bob = Person::new(&cluster, "bob");
+    bob.creates("bob").await;
+    let (alice, carol) =
+        (User::create(&cluster, "alice").await, User::create(&cluster, "carol").await);
+    for number in 0..205 {
+        alice.send("@bob", &number.to_string()).await;
+    }
+    carol.send("@bob", "hi").await;
+    bob.runs(&["send", "@carol", "hello"], "").await.exits_with(0);
+    let said = bob.runs(&["export"], "").await;
+    said.exits_with(0);
+    let objects = said.objects();
+    assert_eq!(objects[0]["type"], "account");
+    assert_eq!(objects[0]["username"], "bob");
+    let seqs = |conversation: &str| -> Vec<i64> {
+        let messages = objects.iter().filter(|object| object["type"] == "message");
+        let of_it = messages.filter(|message| message["conversation"] == conversation);
+        of_it.map(|message| message["seq"].as_i64().expect("a seq")).collect()
+    };
+    assert_eq!(seqs("@alice"), (1..=205).collect::<Vec<_>>(), "more than a page");
+    assert_eq!(seqs("@carol"), [1, 2]);
+    let end = objects.last().expect("an end");
+    assert_eq!(
+        (&end["type"], &end["conversations"], &end["messages"]),
+        (&"exported".into(), &2.into(), &207.into())
+    );
+    Person::new(&cluster, "nobody").runs(&["export"], "").await.exits_with(77);
+}
+
+#[tokio::test]
+async fn lines_piped_through_a_kill_arrive_once_and_in_order() {
+    let mut cluster = Cluster::start().await;
+    let alice = Person::new(&cluster, "alice");
+    alice.creates("alice").await;
+    let bob = User::create(&cluster, "bob").await;
+    let lines: String = (0..300).map(|number| format!("/msg @bob {number}\n")).collect();
+    let leader = cluster.leader().await;
+    let kill = async {
+        crate::harness::until("some lines", SOON, || async {
+            (bob.history("@alice").await.len() >= 20).then_some(())
+        })
+        .await;
+        cluster.kill(leader);
+    };
+    let (said, ()) = tokio::join!(alice.runs(&["--json"], &lines), kill);
+    said.exits_with(0);
+    let numbers: Vec<String> = (0..300).map(|number: i32| number.to_string()).collect();
+    assert_eq!(said.bodies("sent"), numbers, "one answer a line, in order");
+    let stored: Vec<String> =
+        bob.history("@alice").await.into_iter().map(|message| message.body).collect();
+    assert_eq!(stored, numbers, "once, and in order");
 }
 
 #[tokio::test]

@@ -22,3 +22,4 @@ mod reconcile;
 mod strangers;
 mod surface;
 mod sweep;
+mod terminal;

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     cli::{
         Arguments,
-        command::{Command, parse},
+        command::{Command, HELP, parse},
         status, text,
     },
     client::{Notice, ServerAnswer},
@@ -53,14 +53,91 @@ fn every_command_is_read() {
 }
 
 #[test]
+fn every_command_about_rooms_and_accounts_is_read() {
+    let room = |name: &str| format!("#{name}");
+    assert_eq!(command("/join #games"), Command::Join { room: room("games") });
+    assert_eq!(command("/join games"), Command::Join { room: room("games") }, "# may be left out");
+    assert_eq!(command("/leave #games"), Command::Leave { room: room("games") });
+    assert_eq!(command("/rooms g*"), Command::Rooms { pattern: "g*".into() });
+    assert_eq!(command("/who"), Command::Who { room: Some(room("general")) }, "the current one");
+    assert_eq!(parse("/who", Some("@bob")).unwrap(), Some(Command::Who { room: None }));
+    let create = |topic: &str, private| Command::CreateRoom {
+        room: room("games"),
+        topic: topic.into(),
+        private,
+    };
+    assert_eq!(command("/room #games"), create("", false));
+    assert_eq!(command("/room #games chess  and go "), create("chess  and go", false));
+    assert_eq!(command("/room #games private chess"), create("chess", true));
+    let (username, games) = ("bob".to_owned(), room("games"));
+    let invite = Command::Invite { username: username.clone(), room: games.clone() };
+    assert_eq!(command("/invite @bob #games"), invite);
+    let kick = Command::Kick { username: username.clone(), room: games.clone() };
+    assert_eq!(command("/kick bob games"), kick);
+    let transfer = Command::Transfer { room: games.clone(), username };
+    assert_eq!(command("/transfer #games @bob"), transfer);
+    assert_eq!(command("/topic #games"), Command::Topic { room: games.clone(), topic: "".into() });
+    assert_eq!(command("/close-room #games"), Command::CloseRoom { room: games });
+    assert_eq!(
+        command("/edit a1 new  text"),
+        Command::Edit { id: "a1".into(), body: "new  text".into() }
+    );
+    let search = |query: &str, conversation: &str| Command::Search {
+        query: query.into(),
+        conversation: conversation.into(),
+    };
+    assert_eq!(command("/search \"two words\" beg*"), search("\"two words\" beg*", ""));
+    assert_eq!(command("/search in:@bob lunch"), search("lunch", "@bob"));
+    assert_eq!(command("/end-session a1"), Command::EndSession { id: "a1".into() });
+    let alone = [
+        ("/sessions", Command::Sessions),
+        ("/passwd", Command::ChangePassword),
+        ("/delete-account", Command::DeleteAccount),
+        ("/outbox", Command::Outbox),
+        ("/outbox drop", Command::DropOutbox),
+    ];
+    for (line, wanted) in alone {
+        assert_eq!(command(line), wanted);
+    }
+}
+
+#[test]
+fn every_line_of_the_help_is_a_command_with_that_form() {
+    for line in HELP.lines().filter(|line| line.starts_with('/')) {
+        let (form, _) = line.split_once("  ").expect("two blanks end the form");
+        let whole = form.replace(['[', ']'], "");
+        let needed: Vec<&str> = form.split(" [").take(1).collect();
+        for form in [whole.as_str(), needed[0]] {
+            let typed = form
+                .replace("in:@USER|in:#ROOM", "in:@bob")
+                .replace("@USER|#ROOM", "@bob")
+                .replace("#ROOM", "#games")
+                .replace("USER", "bob")
+                .replace("SECONDS", "1")
+                .replace(" N", " 1");
+            // The optional place of a search stands before what is needed.
+            let typed = if typed == "/search" { "/search words" } else { &typed };
+            let read = parse(typed, None);
+            assert!(matches!(read, Ok(Some(_))), "{typed}: {read:?}");
+        }
+    }
+}
+
+#[test]
 fn a_command_that_is_written_wrongly_is_answered_with_its_form() {
     says("/msg @bob", "/msg @USER|#ROOM TEXT");
     says("/login", "/login USER");
     says("/history bob", "\"bob\" is no conversation");
     says("/history @bob many", "\"many\" is no number");
     says("/history @bob 0", "1 to 10000");
+    says("/history @bob 1 2", "so: /history @USER|#ROOM [N]");
     says("/logout now", "/logout");
-    says("/edit id text", "later version");
+    says("/join", "/join #ROOM");
+    says("/join @bob", "\"@bob\" is no room");
+    says("/search in:bob lunch", "\"bob\" is no conversation");
+    says("/edit a1", "/edit ID TEXT");
+    says("/hsitory @bob", "did you mean /history?");
+    says("/qiut", "did you mean /quit?");
     says("/frobnicate", "/help");
 }
 
@@ -69,6 +146,7 @@ fn the_command_line_is_consistent() {
     Arguments::command().debug_assert();
     assert!(Arguments::try_parse_from(["client", "--timeout", "0", "status"]).is_err());
     assert!(Arguments::try_parse_from(["client", "--config", "a", "--servers", "b"]).is_err());
+    assert!(Arguments::try_parse_from(["client", "passwd", "--new-password-file", "b"]).is_err());
     let unknown = Arguments::try_parse_from(["client", "stauts"]).unwrap_err().to_string();
     assert!(unknown.contains("status"), "{unknown}");
 }
@@ -77,14 +155,17 @@ fn the_command_line_is_consistent() {
 fn what_others_wrote_cannot_move_the_cursor_or_begin_a_line() {
     assert_eq!(text::harmless("a\nb\u{1b}[31m\rc"), "a\\nb\\u{1b}[31m\\rc");
     assert_eq!(text::harmless("\u{202e}abc\u{9b}"), "\\u{202e}abc\\u{9b}");
+    assert_eq!(text::harmless("\u{200f}\u{061c}a\u{2028}b"), "\\u{200f}\\u{61c}a\\u{2028}b");
     assert_eq!(text::harmless("grüß\t🙂"), "grüß\t🙂");
 }
 
 #[test]
 fn notices_are_sentences() {
     let outage = Duration::from_millis(62);
-    let moved = text::notice(&Notice::Moved { address: "b:1".into(), outage });
-    assert!(moved.ends_with("the leader moved to b:1 (62 ms without one)"), "{moved}");
+    let moved = |ids| text::notice(&Notice::Moved { address: "b:1".into(), ids, outage });
+    assert!(moved(None).ends_with("leader moved to b:1 in 62 ms"), "{}", moved(None));
+    let named = moved(Some((1, 2)));
+    assert!(named.ends_with("leader moved 1 → 2 in 62 ms"), "{named}");
     let outage = Duration::from_millis(1_250);
     let back = text::notice(&Notice::Back { address: "b:1".into(), outage });
     assert!(back.ends_with("back after 1.2 s"), "{back}");

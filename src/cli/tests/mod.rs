@@ -3,6 +3,7 @@
 mod forms;
 mod lines;
 mod oneshot;
+mod person;
 
 use std::{fs, path::PathBuf};
 
@@ -32,7 +33,7 @@ impl Desk {
     }
 
     fn surroundings(&self) -> Surroundings {
-        Surroundings { session: None, state: Some(self.folder.path().join("state")), person: false }
+        Surroundings { state: Some(self.folder.path().join("state")), ..Surroundings::default() }
     }
 
     /// Runs `client --servers ... WORDS` with this input.
@@ -45,6 +46,16 @@ impl Desk {
         let (mut output, mut notes) = (Vec::new(), Vec::new());
         let input = input.as_ref();
         let exit = run_with(arguments, &self.surroundings(), input, &mut output, &mut notes).await;
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ended { exit, output: text(output), notes: text(notes) }
+    }
+
+    /// Runs `client WORDS`, with no servers at all.
+    async fn run_alone(&self, words: &[&str]) -> Ended {
+        let arguments = Arguments::try_parse_from(["client"].iter().chain(words)).unwrap();
+        let (mut output, mut notes) = (Vec::new(), Vec::new());
+        let exit =
+            run_with(arguments, &self.surroundings(), &b""[..], &mut output, &mut notes).await;
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { exit, output: text(output), notes: text(notes) }
     }

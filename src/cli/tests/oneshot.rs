@@ -65,9 +65,10 @@ async fn exit_codes_say_what_happened() {
     let bad = desk.run(&["create", &long, "--password-stdin"], "password\n").await;
     assert_eq!(bad.exit, Exit::BadData);
     assert_eq!(desk.run(&["send", "@alice", "-"], b"\xff").await.exit, Exit::BadData);
-    let later = desk.run(&["join", "#general"], "").await;
+    desk.fake.next(0, [Act::Unimplemented]);
+    let later = desk.run(&["join", "general"], "").await;
     assert_eq!(later.exit, Exit::Refused);
-    assert!(later.notes.contains("later version"), "{later:?}");
+    assert!(later.notes.contains("this version"), "{later:?}");
     let codes = [
         Exit::Ok,
         Exit::Refused,
@@ -181,4 +182,214 @@ async fn a_named_config_must_exist_and_a_usual_one_need_not() {
     assert_eq!(run(&["--servers", "nonsense", "status"]).await.0, Exit::Usage);
     let servers = Arguments::parse_from(["client"]).servers().unwrap();
     assert_eq!(servers.len(), 3);
+}
+
+#[tokio::test]
+async fn rooms_are_made_entered_listed_and_left() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    desk.fake.session("bob");
+    let mut said = Vec::new();
+    let commands: &[&[&str]] = &[
+        &["room", "games", "chess", "and\u{1b}go"],
+        &["room", "--private", "#secret"],
+        &["rooms"],
+        &["invite", "@bob", "games"],
+        &["who", "games"],
+        &["send", "#games", "hi"],
+        &["topic", "games", "go"],
+        &["transfer", "games", "bob"],
+        &["kick", "bob", "games"],
+        &["leave", "games"],
+        &["join", "games"],
+        &["close-room", "secret"],
+        &["who"],
+    ];
+    for words in commands {
+        let ended = desk.run(words, "").await;
+        assert_eq!(ended.exit, Exit::Ok, "{words:?}: {ended:?}");
+        said.extend(ended.output.lines().map(ToOwned::to_owned));
+    }
+    let sent = said.remove(7);
+    assert!(sent.starts_with("sent #1 to #games"), "{sent}");
+    let expected = [
+        "created #games  of alice  chess and\\u{1b}go",
+        "created #secret  of alice, private",
+        "#games  of alice  chess and\\u{1b}go",
+        "#secret  of alice, private",
+        "bob is in #games",
+        "alice  since --:--",
+        "bob  since --:--",
+        "changed #games  of alice  go",
+        "bob owns #games now",
+        "bob is no longer in #games",
+        "left #games",
+        "joined #games  go",
+        "closed #secret",
+        "you are alice",
+    ];
+    assert_eq!(said, expected);
+    let json = desk.run(&["--json", "rooms"], "").await;
+    let object: serde_json::Value = serde_json::from_str(json.output.trim()).unwrap();
+    assert_eq!((&object["type"], &object["conversation"]), (&"room".into(), &"#games".into()));
+    let refused = desk.run(&["--json", "join", "nowhere"], "").await;
+    assert_eq!(refused.exit, Exit::Refused);
+    assert!(refused.output.contains("NO_SUCH_ROOM"), "{refused:?}");
+    assert_eq!(desk.run(&["join", "@bob"], "").await.exit, Exit::Usage);
+}
+
+#[tokio::test]
+async fn messages_are_edited_by_their_authors_and_found() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    desk.fake.session("bob");
+    let own = desk.fake.say("alice", "@bob", "lunhc?").message_id;
+    let other = desk.fake.say("bob", "@bob", "lunch, yes").message_id;
+    let edited = desk.run(&["edit", &own, "lunch", "at", "one?"], "").await;
+    assert_eq!(edited.output, "[@bob] #1 now: lunch at one?\n");
+    assert_eq!(desk.run(&["edit", &other, "no"], "").await.exit, Exit::Refused);
+    assert_eq!(desk.run(&["edit", &own, "-"], "lunch at two?\n").await.exit, Exit::Ok);
+    assert_eq!(desk.fake.world().messages[0].body, "lunch at two?");
+    let found = desk.run(&["search", "lunch", "--in", "@bob"], "").await;
+    assert_eq!(found.output.lines().count(), 2, "{found:?}");
+    assert!(found.output.starts_with("[@bob] "), "{found:?}");
+    assert!(found.output.contains("lunch at two? (edited)"), "{found:?}");
+    assert_eq!(desk.run(&["search", "dinner"], "").await.output, "nothing found\n");
+    assert_eq!(desk.run(&["search", "x", "--in", "bob"], "").await.exit, Exit::Usage);
+}
+
+#[tokio::test]
+async fn an_account_is_looked_after_from_the_command_line() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    let sessions = desk.run(&["sessions"], "").await;
+    assert!(sessions.output.contains("a \\u{1b}[2J device"), "{sessions:?}");
+    assert!(sessions.output.ends_with("this one\n"), "{sessions:?}");
+    let wrong = desk.run(&["passwd", "--password-stdin"], "wrong\nanother one\n").await;
+    assert_eq!(wrong.exit, Exit::Refused, "{wrong:?}");
+    let missing = desk.run(&["passwd", "--password-stdin"], "password\n").await;
+    assert_eq!(missing.exit, Exit::Usage, "{missing:?}");
+    assert!(missing.notes.contains("new password"), "{missing:?}");
+    let changed = desk.run(&["passwd", "--password-stdin"], "password\nanother one\n").await;
+    assert_eq!(changed.exit, Exit::Ok, "{changed:?}");
+    assert_eq!(desk.fake.world().passwords["alice"], "another one");
+    let (old, new) = (desk.file("old", "another one\n"), desk.file("new", "a third one"));
+    let one_file = desk.run(&["passwd", "--password-file", &old], "").await;
+    assert_eq!(one_file.exit, Exit::Usage, "{one_file:?}");
+    let files = ["passwd", "--password-file", &old, "--new-password-file", &new];
+    assert_eq!(desk.run(&files, "").await.exit, Exit::Ok);
+    assert_eq!(desk.fake.world().passwords["alice"], "a third one");
+    let wrong = desk.run(&["delete-account", "--password-stdin"], "password\n").await;
+    assert_eq!(wrong.exit, Exit::Refused);
+    assert_eq!(desk.kept().len(), 1, "the session stays");
+    let gone = desk.run(&["delete-account", "--password-stdin"], "a third one\n").await;
+    assert_eq!((gone.exit, gone.output.as_str()), (Exit::Ok, "the account is deleted\n"));
+    assert!(desk.kept().is_empty() && desk.fake.world().passwords.is_empty());
+}
+
+#[tokio::test]
+async fn an_export_holds_everything_page_by_page_and_says_when_it_is_whole() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    desk.run(&["room", "games"], "").await;
+    for body in ["one", "two", "three"] {
+        desk.fake.say("bob", "@bob", body);
+        desk.fake.say("bob", "#games", body);
+    }
+    let ended = desk.run(&["export"], "").await;
+    assert_eq!(ended.exit, Exit::Ok, "{ended:?}");
+    let told: Vec<String> = ended
+        .output
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|object| {
+            let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
+            match text("type").as_str() {
+                "message" => format!("{} {}", text("conversation"), text("body")),
+                "exported" => format!("{} {}", object["conversations"], object["messages"]),
+                kind => format!("{kind} {}{}", text("conversation"), text("username")),
+            }
+        })
+        .collect();
+    let expected = [
+        "account alice",
+        "conversation #games",
+        "member #gamesalice",
+        "#games one",
+        "#games two",
+        "#games three",
+        "conversation @bob",
+        "@bob one",
+        "@bob two",
+        "@bob three",
+        "2 6",
+    ];
+    assert_eq!(told, expected);
+    desk.fake.always(0, Act::NoLeader);
+    let cut = desk.run(&["export", "--timeout", "1"], "").await;
+    assert_eq!(cut.exit, Exit::Unavailable);
+    assert!(!cut.output.contains("exported"), "{cut:?}");
+}
+
+#[tokio::test]
+async fn a_handler_gets_each_event_once_and_its_failure_ends_the_tail_at_the_cursor_before() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    for body in ["one", "two", "three"] {
+        desk.fake.say("bob", "@bob", body);
+    }
+    let got = desk.file("got", "");
+    let fails_at = |word: &str| format!("tee -a {got} | grep -qv {word}");
+    let tail = async |after: &str, exec: &str| {
+        desk.run(&["tail", "--json", "--after", after, "--count", "3", "--exec", exec], "").await
+    };
+    // The fake begins with the event before the cursor, for delivery is at least once.
+    let ended = tail("1", &fails_at("three")).await;
+    assert_eq!(ended.exit, Exit::Refused, "{ended:?}");
+    let object: serde_json::Value = serde_json::from_str(ended.output.trim()).unwrap();
+    assert_eq!((&object["type"], &object["cursor"]), (&"error".into(), &"2".into()));
+    assert!(ended.notes.contains("client tail --after 2"), "{ended:?}");
+    let bodies = || -> Vec<String> {
+        let text = fs::read_to_string(&got).unwrap();
+        let objects = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        objects.map(|o: serde_json::Value| o["body"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(bodies(), ["one", "two", "three"]);
+    assert_eq!(desk.fake.world().acknowledged.len(), 2, "what is not handled is not received");
+    desk.file("got", "");
+    desk.fake.say("bob", "@bob", "four");
+    // It need not read what it gets.
+    let ended = desk.run(&["tail", "--after", "2", "--count", "3", "--exec", "true"], "").await;
+    assert_eq!((ended.exit, ended.output.as_str()), (Exit::Ok, ""), "{ended:?}");
+    let ended = desk.run(&["tail", "--after", "4", "--count", "1", "--exec", "exit 3"], "").await;
+    assert_eq!(ended.exit, Exit::Refused);
+    assert!(ended.notes.contains("exit status: 3"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn manuals_and_completions_need_no_servers() {
+    let desk = Desk::with_servers(0).await;
+    for (shell, words) in
+        [("bash", "complete -F"), ("zsh", "#compdef client"), ("fish", "complete -c client")]
+    {
+        let ended = desk.run_alone(&["completions", shell]).await;
+        assert_eq!(ended.exit, Exit::Ok, "{ended:?}");
+        assert!(ended.output.contains(words) && ended.output.contains("delete-account"), "{shell}");
+    }
+    let page = desk.run_alone(&["man"]).await;
+    assert!(page.output.contains(".TH client 1"), "{page:?}");
+    assert!(page.output.contains("unknown outcome"), "the exit codes are in it");
+    let folder = desk.folder.path().join("man");
+    let ended = desk.run_alone(&["man", "--into", folder.to_str().unwrap()]).await;
+    assert_eq!((ended.exit, ended.output.as_str()), (Exit::Ok, ""));
+    assert!(folder.join("client-tail.1").exists() && folder.join("client.1").exists());
+}
+
+#[tokio::test]
+async fn what_a_server_says_cannot_move_the_cursor() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("alice").await;
+    desk.fake.next(0, [Act::Say("no\u{1b}[2J\nclient: all is well".into())]);
+    let ended = desk.run(&["users"], "").await;
+    assert_eq!(ended.notes, "client: no\\u{1b}[2J\\nclient: all is well\n");
 }

@@ -219,7 +219,7 @@ fn an_outage_is_told_when_it_lasts_and_its_end_with_the_time() {
     assert_eq!(route.failed(2, &lost(), at(500)), None, "once an outage");
     let moved = route.served(1, at(600));
     let outage = Duration::from_millis(500);
-    assert_eq!(moved, Some(Notice::Moved { address: B.into(), outage }));
+    assert_eq!(moved, Some(Notice::Moved { address: B.into(), ids: None, outage }));
     assert_eq!(route.served(1, at(700)), None);
 }
 
@@ -230,9 +230,12 @@ fn a_quick_fail_over_is_told_afterwards_and_a_hiccup_of_the_same_leader_is_not()
     route.failed(0, &lost(), now);
     assert_eq!(route.served(0, now), None);
     route.failed(0, &lost(), now);
+    route.learn_id(A, 1);
+    route.learn_id(C, 3);
+    route.learn_id("elsewhere:1", 4);
     let moved = route.served(2, now + Duration::from_millis(60));
     let outage = Duration::from_millis(60);
-    assert_eq!(moved, Some(Notice::Moved { address: C.into(), outage }));
+    assert_eq!(moved, Some(Notice::Moved { address: C.into(), ids: Some((1, 3)), outage }));
 }
 
 #[test]

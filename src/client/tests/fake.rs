@@ -14,7 +14,7 @@ use tonic::{Code, Request, Status, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::wire::chat::{
-    CaughtUp, Event, Message, account_service_server::AccountServiceServer,
+    CaughtUp, Conversation, Event, Message, account_service_server::AccountServiceServer,
     cluster_service_server::ClusterServiceServer,
     conversation_service_server::ConversationServiceServer, event::Kind,
     event_service_server::EventServiceServer, message_service_server::MessageServiceServer,
@@ -36,6 +36,8 @@ pub(crate) enum Act {
     Freeze,
     /// Says that it is busy, and for how long.
     Busy(Duration),
+    /// Refuses in these words.
+    Say(String),
     /// Does not do it, and answers as servers of an older version do.
     Unimplemented,
 }
@@ -49,12 +51,21 @@ pub(crate) struct World {
     pub(crate) messages: Vec<Message>,
     pub(crate) acknowledged: Vec<String>,
     pub(crate) read: BTreeMap<String, i64>,
+    pub(crate) rooms: BTreeMap<String, Room>,
     /// Who was asked what under which request id, in order.
     pub(crate) asked: Vec<Asked>,
     /// The cursors that subscribers came with.
     pub(crate) cursors: Vec<String>,
     pub(crate) events: Vec<Event>,
     pub(crate) copies: u32,
+}
+
+/// A room and who is in it; its owner is the first.
+#[derive(Clone, Default)]
+pub(crate) struct Room {
+    pub(crate) topic: String,
+    pub(crate) private: bool,
+    pub(crate) members: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -207,6 +218,7 @@ impl Node {
                 let (code, words) = (Code::ResourceExhausted, "too many calls");
                 Err(Status::with_error_details(code, words, details))
             }
+            Act::Say(words) => Err(refusal(Code::NotFound, "NO_SUCH_THING", &words)),
             Act::Unimplemented => Err(Status::unimplemented("this version cannot do that yet")),
         }
     }
@@ -243,6 +255,20 @@ impl World {
     pub(crate) fn event(&mut self, kind: Kind) {
         let cursor = (self.events.len() + 1).to_string();
         self.events.push(Event { cursor, kind: Some(kind) });
+    }
+
+    /// A room as its members see it.
+    pub(crate) fn room(&self, name: &str) -> Result<Conversation, Status> {
+        let words = "there is no such room";
+        let room = self.rooms.get(name);
+        let room = room.ok_or_else(|| refusal(Code::NotFound, "NO_SUCH_ROOM", words))?;
+        Ok(Conversation {
+            conversation: format!("#{name}"),
+            topic: room.topic.clone(),
+            private: room.private,
+            owner: room.members.first().cloned().unwrap_or_default(),
+            ..Conversation::default()
+        })
     }
 
     /// What a subscriber gets first.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use tokio_stream::Stream;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
-use super::fake::{Act, Node, not_leader, refusal};
+use super::fake::{Act, Node, Room, not_leader, refusal};
 use crate::wire::chat::{
     account_service_server::AccountService, cluster_service_server::ClusterService,
     conversation_service_server::ConversationService, event_service_server::EventService,
@@ -45,16 +45,38 @@ impl AccountService for Node {
 
     async fn change_password(
         &self,
-        _: Request<ChangePasswordRequest>,
+        request: Request<ChangePasswordRequest>,
     ) -> Answer<ChangePasswordResponse> {
-        later()
+        let body = request.get_ref().clone();
+        self.answer("ChangePassword", &body.request_id, |world| {
+            let caller = world.caller(&request)?;
+            let password = world.passwords.get_mut(&caller).expect("callers have one");
+            if *password != body.old_password {
+                let words = "the old password is wrong";
+                return Err(refusal(Code::Unauthenticated, "BAD_CREDENTIALS", words));
+            }
+            *password = body.new_password;
+            Ok(ChangePasswordResponse {})
+        })
+        .await
     }
 
     async fn delete_account(
         &self,
-        _: Request<DeleteAccountRequest>,
+        request: Request<DeleteAccountRequest>,
     ) -> Answer<DeleteAccountResponse> {
-        later()
+        let body = request.get_ref().clone();
+        self.answer("DeleteAccount", &body.request_id, |world| {
+            let caller = world.caller(&request)?;
+            if world.passwords.get(&caller) != Some(&body.password) {
+                let words = "the password is wrong";
+                return Err(refusal(Code::Unauthenticated, "BAD_CREDENTIALS", words));
+            }
+            world.passwords.remove(&caller);
+            world.tokens.retain(|_, name| *name != caller);
+            Ok(DeleteAccountResponse {})
+        })
+        .await
     }
 
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Answer<GetAccountResponse> {
@@ -110,12 +132,33 @@ impl SessionService for Node {
         .await
     }
 
-    async fn list_sessions(&self, _: Request<ListSessionsRequest>) -> Answer<ListSessionsResponse> {
-        later()
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Answer<ListSessionsResponse> {
+        self.answer("ListSessions", "", |world| {
+            let caller = world.caller(&request)?;
+            let session = |token: &String| Session {
+                session_id: token.clone(),
+                device_name: "a \u{1b}[2J device".into(),
+                current: true,
+                ..Session::default()
+            };
+            let own = world.tokens.iter().filter(|(_, name)| **name == caller);
+            let sessions = own.map(|(token, _)| session(token)).collect();
+            Ok(ListSessionsResponse { sessions, next_page_token: String::new() })
+        })
+        .await
     }
 
-    async fn end_session(&self, _: Request<EndSessionRequest>) -> Answer<EndSessionResponse> {
-        later()
+    async fn end_session(&self, request: Request<EndSessionRequest>) -> Answer<EndSessionResponse> {
+        let body = request.get_ref().clone();
+        self.answer("EndSession", &body.request_id, |world| {
+            world.caller(&request)?;
+            world.tokens.remove(&body.session_id);
+            Ok(EndSessionResponse {})
+        })
+        .await
     }
 }
 
@@ -130,8 +173,11 @@ impl MessageService for Node {
         let body = request.get_ref().clone();
         self.answer("SendMessage", &body.request_id, |world| {
             let caller = world.caller(&request)?;
-            let known = body.conversation.strip_prefix('@');
-            if !known.is_some_and(|name| world.passwords.contains_key(name)) {
+            let user = body.conversation.strip_prefix('@');
+            let room = body.conversation.strip_prefix('#');
+            let known = user.is_some_and(|name| world.passwords.contains_key(name))
+                || room.is_some_and(|name| world.rooms.contains_key(name));
+            if !known {
                 return Err(refusal(Code::NotFound, "NO_SUCH_ACCOUNT", "there is no such account"));
             }
             if let Some(message) = world.outcomes.get(&body.request_id) {
@@ -159,15 +205,40 @@ impl MessageService for Node {
             world.caller(&request)?;
             let body = request.get_ref();
             let of_it = world.messages.iter().filter(|m| m.conversation == body.conversation);
-            let messages: Vec<Message> = of_it.cloned().collect();
+            let mut messages: Vec<Message> = of_it.cloned().collect();
+            if let Some(list_messages_request::Position::AfterSeq(seq)) = body.position {
+                // Two a page, so that paging shows.
+                messages.retain(|message| message.seq > seq);
+                let has_more = messages.len() > 2;
+                messages.truncate(2);
+                return Ok(ListMessagesResponse { messages, has_more });
+            }
             let skip = messages.len().saturating_sub(body.page_size.max(1) as usize);
             Ok(ListMessagesResponse { messages: messages[skip..].to_vec(), has_more: skip > 0 })
         })
         .await
     }
 
-    async fn edit_message(&self, _: Request<EditMessageRequest>) -> Answer<EditMessageResponse> {
-        later()
+    async fn edit_message(
+        &self,
+        request: Request<EditMessageRequest>,
+    ) -> Answer<EditMessageResponse> {
+        let body = request.get_ref().clone();
+        self.answer("EditMessage", &body.request_id, |world| {
+            let caller = world.caller(&request)?;
+            let mut messages = world.messages.iter_mut();
+            let Some(message) = messages.find(|m| m.message_id == body.message_id) else {
+                return Err(refusal(Code::NotFound, "NO_SUCH_MESSAGE", "there is no such message"));
+            };
+            if message.sender != caller {
+                let words = "only its author may edit a message";
+                return Err(refusal(Code::PermissionDenied, "NOT_ALLOWED", words));
+            }
+            message.body = body.body.clone();
+            message.edit_time = message.create_time;
+            Ok(EditMessageResponse { message: Some(message.clone()) })
+        })
+        .await
     }
 
     async fn delete_messages(
@@ -202,43 +273,132 @@ impl MessageService for Node {
 
     async fn search_messages(
         &self,
-        _: Request<SearchMessagesRequest>,
+        request: Request<SearchMessagesRequest>,
     ) -> Answer<SearchMessagesResponse> {
-        later()
+        self.answer("SearchMessages", "", |world| {
+            world.caller(&request)?;
+            let body = request.get_ref();
+            let fits = |message: &&Message| {
+                message.body.contains(&body.query)
+                    && (body.conversation.is_empty() || message.conversation == body.conversation)
+            };
+            let messages = world.messages.iter().filter(fits).cloned().collect();
+            Ok(SearchMessagesResponse { messages, next_page_token: String::new() })
+        })
+        .await
     }
 }
 
 #[async_trait]
 impl ConversationService for Node {
-    async fn create_room(&self, _: Request<CreateRoomRequest>) -> Answer<CreateRoomResponse> {
-        later()
+    async fn create_room(&self, request: Request<CreateRoomRequest>) -> Answer<CreateRoomResponse> {
+        let body = request.get_ref().clone();
+        self.answer("CreateRoom", &body.request_id, |world| {
+            let members = vec![world.caller(&request)?];
+            let room = Room { topic: body.topic, private: body.private, members };
+            world.rooms.insert(body.room.clone(), room);
+            Ok(CreateRoomResponse { conversation: Some(world.room(&body.room)?) })
+        })
+        .await
     }
-    async fn join_room(&self, _: Request<JoinRoomRequest>) -> Answer<JoinRoomResponse> {
-        later()
+    async fn join_room(&self, request: Request<JoinRoomRequest>) -> Answer<JoinRoomResponse> {
+        let body = request.get_ref().clone();
+        self.answer("JoinRoom", &body.request_id, |world| {
+            let caller = world.caller(&request)?;
+            let conversation = world.room(&body.room)?;
+            world.rooms.entry(body.room).or_default().members.push(caller);
+            Ok(JoinRoomResponse { conversation: Some(conversation) })
+        })
+        .await
     }
-    async fn leave_room(&self, _: Request<LeaveRoomRequest>) -> Answer<LeaveRoomResponse> {
-        later()
+    async fn leave_room(&self, request: Request<LeaveRoomRequest>) -> Answer<LeaveRoomResponse> {
+        let body = request.get_ref().clone();
+        self.answer("LeaveRoom", &body.request_id, |world| {
+            let caller = world.caller(&request)?;
+            world.room(&body.room)?;
+            world.rooms.entry(body.room).or_default().members.retain(|name| *name != caller);
+            Ok(LeaveRoomResponse {})
+        })
+        .await
     }
-    async fn add_member(&self, _: Request<AddMemberRequest>) -> Answer<AddMemberResponse> {
-        later()
+    async fn add_member(&self, request: Request<AddMemberRequest>) -> Answer<AddMemberResponse> {
+        let body = request.get_ref().clone();
+        self.answer("AddMember", &body.request_id, |world| {
+            world.room(&body.room)?;
+            world.rooms.entry(body.room).or_default().members.push(body.username);
+            Ok(AddMemberResponse {})
+        })
+        .await
     }
-    async fn remove_member(&self, _: Request<RemoveMemberRequest>) -> Answer<RemoveMemberResponse> {
-        later()
+    async fn remove_member(
+        &self,
+        request: Request<RemoveMemberRequest>,
+    ) -> Answer<RemoveMemberResponse> {
+        let body = request.get_ref().clone();
+        self.answer("RemoveMember", &body.request_id, |world| {
+            world.room(&body.room)?;
+            let members = &mut world.rooms.entry(body.room).or_default().members;
+            members.retain(|name| *name != body.username);
+            Ok(RemoveMemberResponse {})
+        })
+        .await
     }
-    async fn list_members(&self, _: Request<ListMembersRequest>) -> Answer<ListMembersResponse> {
-        later()
+    async fn list_members(
+        &self,
+        request: Request<ListMembersRequest>,
+    ) -> Answer<ListMembersResponse> {
+        self.answer("ListMembers", "", |world| {
+            let body = request.get_ref();
+            world.room(&body.room)?;
+            let mut names = world.rooms[&body.room].members.clone();
+            names.sort();
+            // One a page, so that paging shows.
+            let at: usize = body.page_token.parse().unwrap_or(0);
+            let member = Member { username: names[at].clone(), ..Member::default() };
+            let more = at + 1 < names.len();
+            let next_page_token = if more { (at + 1).to_string() } else { String::new() };
+            Ok(ListMembersResponse { members: vec![member], next_page_token })
+        })
+        .await
     }
-    async fn update_room(&self, _: Request<UpdateRoomRequest>) -> Answer<UpdateRoomResponse> {
-        later()
+    async fn update_room(&self, request: Request<UpdateRoomRequest>) -> Answer<UpdateRoomResponse> {
+        let body = request.get_ref().clone();
+        self.answer("UpdateRoom", &body.request_id, |world| {
+            world.room(&body.room)?;
+            let room = world.rooms.entry(body.room.clone()).or_default();
+            room.topic = body.topic.unwrap_or_default();
+            Ok(UpdateRoomResponse { conversation: Some(world.room(&body.room)?) })
+        })
+        .await
     }
-    async fn transfer_room(&self, _: Request<TransferRoomRequest>) -> Answer<TransferRoomResponse> {
-        later()
+    async fn transfer_room(
+        &self,
+        request: Request<TransferRoomRequest>,
+    ) -> Answer<TransferRoomResponse> {
+        let body = request.get_ref().clone();
+        self.answer("TransferRoom", &body.request_id, |world| {
+            world.room(&body.room)?;
+            world.rooms.entry(body.room).or_default().members.insert(0, body.username);
+            Ok(TransferRoomResponse {})
+        })
+        .await
     }
-    async fn delete_room(&self, _: Request<DeleteRoomRequest>) -> Answer<DeleteRoomResponse> {
-        later()
+    async fn delete_room(&self, request: Request<DeleteRoomRequest>) -> Answer<DeleteRoomResponse> {
+        let body = request.get_ref().clone();
+        self.answer("DeleteRoom", &body.request_id, |world| {
+            world.room(&body.room)?;
+            world.rooms.remove(&body.room);
+            Ok(DeleteRoomResponse {})
+        })
+        .await
     }
-    async fn list_rooms(&self, _: Request<ListRoomsRequest>) -> Answer<ListRoomsResponse> {
-        later()
+    async fn list_rooms(&self, request: Request<ListRoomsRequest>) -> Answer<ListRoomsResponse> {
+        self.answer("ListRooms", "", |world| {
+            world.caller(&request)?;
+            let rooms: Result<_, _> = world.rooms.keys().map(|name| world.room(name)).collect();
+            Ok(ListRoomsResponse { conversations: rooms?, next_page_token: String::new() })
+        })
+        .await
     }
 
     async fn list_conversations(

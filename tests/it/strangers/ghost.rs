@@ -95,7 +95,7 @@ async fn a_server_of_another_configuration_or_history_is_refused_whatever_it_cla
     let right = great_leader(&scene);
     let claims = [
         ("another configuration", Report { config_hash: 1, ..right.clone() }),
-        ("another schema", Report { schema_version: 2, ..right.clone() }),
+        ("another schema", Report { schema_version: right.schema_version + 1, ..right.clone() }),
         ("another log format", Report { log_format: 2, ..right.clone() }),
         ("another history", Report { lineage: Bytes::from_static(&[1; 32]), ..right.clone() }),
     ];
@@ -157,6 +157,8 @@ fn is_documented((method, end): (String, End)) {
             Code::InvalidArgument,
             Code::Unauthenticated,
             Code::DeadlineExceeded,
+            // An epoch that the asked server does not lead.
+            Code::FailedPrecondition,
             // What gRPC itself says of bytes that are no message, and of too many of them.
             Code::Internal,
             Code::OutOfRange,

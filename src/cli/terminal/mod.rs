@@ -4,27 +4,29 @@
 //! The editor blocks, so it has a thread of its own, which does one thing at a time as it is asked to.
 //! It ends with the session: when nobody can ask any more.
 
+mod completer;
+
 use std::{io, path::PathBuf, thread};
 
 use rustyline::{
-    CompletionType, Config, Context, Editor, ExternalPrinter, Helper, completion::Completer,
-    error::ReadlineError, highlight::Highlighter, hint::Hinter, history::DefaultHistory,
-    validate::Validator,
+    CompletionType, Config, Editor, ExternalPrinter, error::ReadlineError, history::DefaultHistory,
 };
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use self::completer::Names;
 use super::{
-    command,
     console::{Console, Line},
     exit::Failure,
+    paint::Paint,
+    roster::Words,
 };
 
 /// So many typed lines are remembered.
 const HISTORY: usize = 1_000;
 
 /// The editor with what it completes.
-type LineEditor = Editor<Commands, DefaultHistory>;
+type LineEditor = Editor<Names, DefaultHistory>;
 
 /// A terminal.
 pub(super) struct Terminal {
@@ -33,6 +35,7 @@ pub(super) struct Terminal {
     /// Whether a line was asked for and has not come yet.
     reading: bool,
     printer: Box<dyn ExternalPrinter + Send>,
+    paint: Paint,
 }
 
 enum Ask {
@@ -47,11 +50,15 @@ enum Typed {
 
 impl Terminal {
     /// Takes over this process's terminal.
-    pub(super) fn open(history: Option<PathBuf>) -> Result<Terminal, Failure> {
+    pub(super) fn open(
+        history: Option<PathBuf>,
+        words: Words,
+        paint: Paint,
+    ) -> Result<Terminal, Failure> {
         let config = Config::builder().max_history_size(HISTORY).map_err(failed)?;
         let config = config.auto_add_history(true).completion_type(CompletionType::List).build();
         let mut editor = LineEditor::with_config(config).map_err(failed)?;
-        editor.set_helper(Some(Commands));
+        editor.set_helper(Some(Names(words)));
         if let Some(path) = &history {
             // At the first start there is none.
             let _ = editor.load_history(path);
@@ -61,9 +68,9 @@ impl Terminal {
         let (type_, typed) = mpsc::channel(1);
         thread::Builder::new()
             .name("terminal".into())
-            .spawn(move || serve(editor, history, asked, type_))
+            .spawn(move || serve(editor, paint, history, asked, type_))
             .map_err(|error| Failure::System { what: "cannot read lines".into(), error })?;
-        Ok(Terminal { ask, typed, reading: false, printer })
+        Ok(Terminal { ask, typed, reading: false, printer, paint })
     }
 
     async fn ask(&mut self, ask: Ask) -> io::Result<()> {
@@ -114,21 +121,21 @@ impl Console for Terminal {
     }
 
     async fn note(&mut self, text: &str) -> io::Result<()> {
-        let dim = anstyle::Style::new().dimmed();
-        self.print(format!("{dim}* {text}{dim:#}\n"))
+        self.print(format!("{}\n", self.paint.dim(format!("* {text}"))))
     }
 }
 
 /// Does what it is asked for until nobody can ask any more.
 fn serve(
     mut editor: LineEditor,
+    paint: Paint,
     history: Option<PathBuf>,
     mut asked: mpsc::Receiver<Ask>,
     typed: mpsc::Sender<Typed>,
 ) {
     while let Some(ask) = asked.blocking_recv() {
         let answer = match ask {
-            Ask::Line(prompt) => Typed::Line(read(&mut editor, &prompt)),
+            Ask::Line(prompt) => Typed::Line(read(&mut editor, &prompt, paint)),
             Ask::Password(prompt) => {
                 Typed::Password(rpassword::prompt_password(prompt).map(Zeroizing::new))
             }
@@ -143,8 +150,8 @@ fn serve(
     }
 }
 
-fn read(editor: &mut LineEditor, prompt: &str) -> io::Result<Line> {
-    match editor.readline(prompt) {
+fn read(editor: &mut LineEditor, prompt: &str, paint: Paint) -> io::Result<Line> {
+    match editor.readline(&(prompt, paint.strong(prompt))) {
         Ok(line) => Ok(Line::Text(line)),
         // Ctrl-C gives up the line, Ctrl-D the session.
         Err(ReadlineError::Interrupted) => Ok(Line::Text(String::new())),
@@ -153,35 +160,6 @@ fn read(editor: &mut LineEditor, prompt: &str) -> io::Result<Line> {
         Err(error) => Err(io::Error::other(error)),
     }
 }
-
-/// Completes the names of commands.
-struct Commands;
-
-impl Completer for Commands {
-    type Candidate = String;
-
-    fn complete(
-        &self,
-        line: &str,
-        position: usize,
-        _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<String>)> {
-        let typed = &line[..position];
-        let names = command::names().filter(|name| name.starts_with(typed));
-        Ok((
-            0,
-            if typed.is_empty() { Vec::new() } else { names.map(|n| format!("{n} ")).collect() },
-        ))
-    }
-}
-
-impl Hinter for Commands {
-    type Hint = String;
-}
-
-impl Highlighter for Commands {}
-impl Validator for Commands {}
-impl Helper for Commands {}
 
 fn failed(error: ReadlineError) -> Failure {
     Failure::System { what: "cannot use the terminal".into(), error: io::Error::other(error) }

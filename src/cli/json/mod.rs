@@ -1,18 +1,19 @@
 //! Answers for programs: one JSON object a line, each with its `type`. Names are those of the protos;
 //! times are RFC 3339 in UTC.
 
+mod status;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use self::status::status;
 use super::{
-    answer::{Answer, InboxEntry},
+    answer::{Answer, InboxEntry, MemberNews, RoomNews},
     command::HELP,
     exit::Failure,
+    outbox::Unsent,
 };
-use crate::{
-    client::ServerAnswer,
-    wire::chat::{Account, Event, GetStatusResponse, Message, Role, event::Kind},
-};
+use crate::wire::chat::{Account, Conversation, Event, Member, Message, Session, event::Kind};
 
 /// An answer, every object of it on a line.
 pub(super) fn answer(answer: &Answer) -> String {
@@ -22,19 +23,60 @@ pub(super) fn answer(answer: &Answer) -> String {
         }
         Answer::LoggedOut => vec![json!({ "type": "logged_out" })],
         Answer::Accounts(accounts) => accounts.iter().map(account).collect(),
+        Answer::Me(me) => vec![account(me)],
         Answer::Sent(sent) => vec![message("sent", sent)],
+        Answer::Queued(count) => vec![json!({ "type": "queued", "count": count })],
         Answer::Inbox(entries) => entries.iter().flat_map(inbox_entry).collect(),
-        Answer::History { messages, .. } => {
+        Answer::History { messages, .. } | Answer::Found { messages, .. } => {
             messages.iter().map(|m| message("message", m)).collect()
         }
         Answer::Read { conversation, read_seq } => {
             vec![json!({ "type": "read", "conversation": conversation, "read_seq": read_seq })]
         }
         Answer::Deleted(count) => vec![json!({ "type": "deleted", "count": count })],
+        Answer::Edited(edited) => vec![message("edited", edited)],
         Answer::Status(answers) => answers.iter().map(status).collect(),
+        Answer::Outbox(list) => list.iter().map(unsent).collect(),
+        Answer::Dropped(count) => vec![json!({ "type": "dropped", "count": count })],
         Answer::Waited(count) => vec![json!({ "type": "waited", "count": count })],
         Answer::Help => vec![json!({ "type": "help", "lines": HELP.lines().collect::<Vec<_>>() })],
+        answer => of_rooms(answer),
     })
+}
+
+/// The answers about rooms, and about sessions.
+fn of_rooms(answer: &Answer) -> Vec<Value> {
+    match answer {
+        Answer::Rooms(rooms) => rooms.iter().map(|room| conversation("room", room)).collect(),
+        Answer::Members { room, members } => members.iter().map(|m| member(room, m)).collect(),
+        Answer::Room(news, room) => vec![conversation(room_news(*news), room)],
+        Answer::Gone(news, room) => {
+            vec![json!({ "type": room_news(*news), "conversation": room })]
+        }
+        Answer::Member { room, username, news } => {
+            let kind = match news {
+                MemberNews::Added => "member_added",
+                MemberNews::Removed => "member_removed",
+                MemberNews::Owner => "room_transferred",
+            };
+            vec![json!({ "type": kind, "conversation": room, "username": username })]
+        }
+        Answer::Sessions(sessions) => sessions.iter().map(session).collect(),
+        Answer::SessionEnded(id) => vec![json!({ "type": "session_ended", "session_id": id })],
+        Answer::PasswordChanged => vec![json!({ "type": "password_changed" })],
+        Answer::AccountDeleted => vec![json!({ "type": "account_deleted" })],
+        answer => unreachable!("{answer:?} is no answer about rooms"),
+    }
+}
+
+fn room_news(news: RoomNews) -> &'static str {
+    match news {
+        RoomNews::Created => "room_created",
+        RoomNews::Joined => "room_joined",
+        RoomNews::Changed => "room_changed",
+        RoomNews::Left => "room_left",
+        RoomNews::Closed => "room_closed",
+    }
 }
 
 /// A command that was not done.
@@ -43,6 +85,9 @@ pub(super) fn failure(failure: &Failure) -> String {
     object.insert("type".into(), "error".into());
     object.insert("exit".into(), failure.exit().code().into());
     object.insert("message".into(), failure.to_string().into());
+    if let Some(cursor) = failure.cursor() {
+        object.insert("cursor".into(), cursor.into());
+    }
     if !failure.reason().is_empty() {
         object.insert("reason".into(), failure.reason().into());
     }
@@ -85,7 +130,8 @@ pub(super) fn event(event: &Event) -> Option<String> {
             "type": "reset",
             "reason": reset.reason().as_str_name(),
         }),
-        Kind::Typing(_) | Kind::Presence(_) | Kind::Heartbeat(_) => return None,
+        // Passing moods, and events of a later version.
+        _ => return None,
     };
     object["cursor"] = event.cursor.clone().into();
     Some(lines(vec![object]))
@@ -95,7 +141,8 @@ fn lines(objects: Vec<Value>) -> String {
     objects.into_iter().map(|object| format!("{object}\n")).collect()
 }
 
-fn account(account: &Account) -> Value {
+/// An account.
+pub(super) fn account(account: &Account) -> Value {
     json!({
         "type": "account",
         "username": account.username,
@@ -104,20 +151,58 @@ fn account(account: &Account) -> Value {
 }
 
 fn inbox_entry(entry: &InboxEntry) -> Vec<Value> {
-    let of = &entry.conversation;
-    let conversation = json!({
-        "type": "conversation",
+    let of = conversation("conversation", &entry.conversation);
+    let unread = entry.unread.iter().map(|unread| message("message", unread));
+    [of].into_iter().chain(unread).collect()
+}
+
+/// A conversation or a room.
+pub(super) fn conversation(kind: &str, of: &Conversation) -> Value {
+    json!({
+        "type": kind,
         "conversation": of.conversation,
+        "topic": of.topic,
+        "private": of.private,
+        "owner": of.owner,
         "last_seq": of.last_seq,
         "read_seq": of.read_seq,
         "unread_count": of.unread_count,
         "mention_count": of.mention_count,
-    });
-    let unread = entry.unread.iter().map(|unread| message("message", unread));
-    [conversation].into_iter().chain(unread).collect()
+    })
 }
 
-fn message(kind: &str, message: &Message) -> Value {
+/// A member of a room.
+pub(super) fn member(room: &str, member: &Member) -> Value {
+    json!({
+        "type": "member",
+        "conversation": room,
+        "username": member.username,
+        "join_time": time(member.join_time.as_ref()),
+    })
+}
+
+fn session(session: &Session) -> Value {
+    json!({
+        "type": "session",
+        "session_id": session.session_id,
+        "device_name": session.device_name,
+        "create_time": time(session.create_time.as_ref()),
+        "last_used_time": time(session.last_used_time.as_ref()),
+        "current": session.current,
+    })
+}
+
+fn unsent(unsent: &Unsent) -> Value {
+    json!({
+        "type": "pending",
+        "request_id": unsent.request_id,
+        "conversation": unsent.conversation,
+        "body": unsent.body,
+    })
+}
+
+/// A message, in one of its parts.
+pub(super) fn message(kind: &str, message: &Message) -> Value {
     json!({
         "type": kind,
         "message_id": message.message_id,
@@ -132,61 +217,6 @@ fn message(kind: &str, message: &Message) -> Value {
         "deleted": message.deleted,
         "mentions": message.mentions,
     })
-}
-
-fn status(answer: &ServerAnswer) -> Value {
-    let mut object = match &answer.status {
-        Ok(status) => answered(status),
-        Err(error) => json!({ "type": "status", "error": error }),
-    };
-    object["address"] = answer.address.clone().into();
-    object
-}
-
-fn answered(status: &GetStatusResponse) -> Value {
-    let servers: Vec<Value> = status
-        .servers
-        .iter()
-        .map(|server| {
-            json!({
-                "server_id": server.server_id,
-                "address": server.address,
-                "role": role(server.role),
-                "in_sync": server.in_sync,
-                "applied_index": server.applied_index,
-                "last_contact": server.last_contact,
-            })
-        })
-        .collect();
-    let diverged: Vec<Value> = status
-        .diverged
-        .iter()
-        .map(|file| {
-            json!({ "server_id": file.server_id, "path": file.path, "updates": file.updates })
-        })
-        .collect();
-    json!({
-        "type": "status",
-        "server_id": status.server_id,
-        "role": role(status.role),
-        "leader_id": status.leader_id,
-        "leader_address": status.leader_address,
-        "epoch": status.epoch,
-        "policy": status.policy,
-        "servers": servers,
-        "waiting_for": status.waiting_for,
-        "forced_epochs": status.forced_epochs,
-        "copies": status.copies,
-        "degraded": status.degraded,
-        "read_only": status.read_only,
-        "diverged": diverged,
-        "version": status.version,
-        "note": status.note,
-    })
-}
-
-fn role(role: i32) -> &'static str {
-    Role::try_from(role).unwrap_or_default().as_str_name()
 }
 
 fn time(time: Option<&prost_types::Timestamp>) -> Value {
