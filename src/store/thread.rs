@@ -160,26 +160,48 @@ fn serve(
 ) -> Result<(), StoreError> {
     // When every sender is gone, nobody waits for an answer: that is a close.
     while let Ok(command) = commands.recv() {
-        match command {
-            WriterCommand::Apply { op, entries } => {
-                tell(Completion::Applied { op, applied: writer.apply(&entries)? });
-            }
-            WriterCommand::Commit { op } => {
-                writer.commit()?;
-                tell(Completion::Committed { op });
-            }
-            WriterCommand::Rollback => writer.rollback()?,
-            WriterCommand::Store { op, entries, lineage } => {
-                tell(Completion::Stored { op, digest: writer.store(&entries, lineage)? });
-            }
-            WriterCommand::Install { op, staged, aside } => {
-                tell(Completion::Installed { op, log: writer.install(&staged, aside)? });
-            }
-            WriterCommand::Trim { until } => writer.trim(until)?,
-            WriterCommand::Close => break,
+        if matches!(command, WriterCommand::Close) {
+            break;
+        }
+        if let Some(completion) = writer.carry_out(command)? {
+            tell(completion);
         }
     }
     writer.close()
+}
+
+impl Writer {
+    /// Carries out one command here and now, and says how it ended: what the thread does, for whoever
+    /// runs the writer without one. [`WriterCommand::Close`] is the owner's to carry out.
+    ///
+    /// # Errors
+    /// As of the writer's own functions: it must not be used again.
+    pub fn carry_out(&mut self, command: WriterCommand) -> Result<Option<Completion>, StoreError> {
+        Ok(match command {
+            WriterCommand::Apply { op, entries } => {
+                Some(Completion::Applied { op, applied: self.apply(&entries)? })
+            }
+            WriterCommand::Commit { op } => {
+                self.commit()?;
+                Some(Completion::Committed { op })
+            }
+            WriterCommand::Rollback => {
+                self.rollback()?;
+                None
+            }
+            WriterCommand::Store { op, entries, lineage } => {
+                Some(Completion::Stored { op, digest: self.store(&entries, lineage)? })
+            }
+            WriterCommand::Install { op, staged, aside } => {
+                Some(Completion::Installed { op, log: self.install(&staged, aside)? })
+            }
+            WriterCommand::Trim { until } => {
+                self.trim(until)?;
+                None
+            }
+            WriterCommand::Close => None,
+        })
+    }
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
