@@ -401,6 +401,13 @@ impl World {
         for flight in self.network.heal() {
             self.after(Duration::from_millis(1), Job::Deliver(Box::new(flight)));
         }
+        // A connection that lost something breaks in the end.
+        let dead: Vec<u64> =
+            self.calls.iter().filter(|(_, call)| call.dead).map(|(id, _)| *id).collect();
+        for call in dead {
+            let after = self.micros(1_000, 300_000);
+            self.after(after, Job::CallLost(call));
+        }
         for index in 0..self.servers.len() {
             let server = &mut self.servers[index];
             (server.slow, server.fails, server.held) = (false, None, 0);
