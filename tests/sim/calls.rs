@@ -55,7 +55,10 @@ pub(crate) enum Definite {
 /// What comes back for a call.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    Definite { answer: Definite, token: Option<TokenHash> },
+    Definite {
+        answer: Definite,
+        token: Option<TokenHash>,
+    },
     Failed(Failure),
     /// Of a stream.
     Event(Box<Event>),
@@ -97,12 +100,7 @@ impl History {
         self.order
     }
 
-    pub(crate) fn begin(
-        &mut self,
-        id: RequestId,
-        ask: Ask,
-        token: Option<TokenHash>,
-    ) -> usize {
+    pub(crate) fn begin(&mut self, id: RequestId, ask: Ask, token: Option<TokenHash>) -> usize {
         let began = self.next();
         self.ops.push(Op { id, ask, token, began, ended: None, answer: None });
         self.ops.len() - 1

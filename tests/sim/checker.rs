@@ -87,10 +87,10 @@ fn check_look(model: &Model, op: &Op) -> Result<(), String> {
         }
         Some(Definite::Refused { refusal, .. }) => {
             let right = matches!(&op.ask, Ask::Login { username, password, .. }
-                | Ask::Create { username, password }
-                if model.named(username).is_none_or(|key| {
-                    model.accounts[&key].hash != format!("hash of {password}")
-                }));
+            | Ask::Create { username, password }
+            if model.named(username).is_none_or(|key| {
+                model.accounts[&key].hash != format!("hash of {password}")
+            }));
             let repeats_over = matches!(op.ask, Ask::Create { .. });
             if right || repeats_over {
                 return Ok(());

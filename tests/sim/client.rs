@@ -164,7 +164,8 @@ impl Client {
         let op = self.net.history.borrow_mut().begin(id, ask.clone(), token);
         let call = Call::Unary { id, token, ask };
         loop {
-            if let Ok((_, Reply::Definite { answer, token }, _)) = self.call(&call, is_write).await {
+            if let Ok((_, Reply::Definite { answer, token }, _)) = self.call(&call, is_write).await
+            {
                 if begins {
                     self.session.set(token);
                 }
@@ -187,6 +188,10 @@ impl Client {
                 continue;
             }
             self.act(&mut known).await;
+        }
+        // Whoever follows the events needs a session to the end.
+        while self.session.get().is_none() {
+            self.log_in().await;
         }
     }
 
@@ -239,7 +244,7 @@ impl Client {
         }
     }
 
-    fn choose(&self, known: &mut Vec<MessageId>) -> Ask {
+    fn choose(&self, known: &[MessageId]) -> Ask {
         let other = self.below(self.net.clients);
         let conversation = ConversationName::parse(&format!("@user{other}")).expect("a good name");
         match self.below(100) {

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use chinwag::{
     chat::{
         AccountId, Body, Change, ChangeKind, Command, CreateAccount, DeviceName, Glob, Happening,
-        Login, Proof, Refusal, RequestId, RequestKey, SendMessage, SessionId, Timestamp,
-        TokenHash, Update, Username,
+        Login, Proof, Refusal, RequestId, RequestKey, SendMessage, SessionId, Timestamp, TokenHash,
+        Update, Username,
     },
     client::decisions::Failure,
     cluster::{Hash, Position, Seq},
@@ -129,7 +129,9 @@ impl Door {
         ask: Ask,
     ) -> Result<Reply, Stop> {
         let (session, command) = match ask {
-            Ask::Create { username, password } => return self.create(id, &username, &password).await,
+            Ask::Create { username, password } => {
+                return self.create(id, &username, &password).await;
+            }
             Ask::Login { username, password, device } => {
                 return self.login(id, &username, &password, device).await;
             }
@@ -172,19 +174,16 @@ impl Door {
         Ok(Reply::Definite { answer, token: None })
     }
 
-    async fn create(
-        &self,
-        id: RequestId,
-        username: &str,
-        password: &str,
-    ) -> Result<Reply, Stop> {
+    async fn create(&self, id: RequestId, username: &str, password: &str) -> Result<Reply, Stop> {
         let username = Username::parse_new(username).expect("a good name");
         for _ in 0..2 {
             let (at, known) = self.read(|reader| reader.credentials(&username)).await?;
             let existed = known.is_some();
-            let proof = known.filter(|known| known.password_hash == hashed(password)).map(|known| {
-                Proof { account: known.account.id, password_version: known.password_version }
-            });
+            let proof =
+                known.filter(|known| known.password_hash == hashed(password)).map(|known| Proof {
+                    account: known.account.id,
+                    password_version: known.password_version,
+                });
             let token = self.token();
             let create = CreateAccount {
                 username: username.clone(),
@@ -194,8 +193,7 @@ impl Door {
                 token,
                 proof,
             };
-            let (executed, hash) =
-                self.execute(id, None, Command::CreateAccount(create)).await?;
+            let (executed, hash) = self.execute(id, None, Command::CreateAccount(create)).await?;
             match executed.result {
                 Err(Refusal::ProofNeeded) if existed => {
                     return Err(Stop::Refused(Refusal::BadCredentials, at));

@@ -45,7 +45,7 @@ impl World {
                 return false;
             }
             Kind::PowerLoss => {
-                self.servers[target].dark = detail % 4 != 0;
+                self.servers[target].dark = !detail.is_multiple_of(4);
                 return self.stop(target, true);
             }
             Kind::Shutdown => {
@@ -58,7 +58,7 @@ impl World {
                 self.servers[target].wall.set(seconds * 1_000_000);
                 return false;
             }
-            Kind::DiskError => self.servers[target].fails = Some(detail % 2 == 0),
+            Kind::DiskError => self.servers[target].fails = Some(detail.is_multiple_of(2)),
             Kind::DiskFull => {
                 self.servers[target].low = true;
                 self.input(target, Input::Event(Event::DiskLow(true)));
@@ -121,7 +121,7 @@ impl World {
             }
             Kind::Stuck => {
                 self.network.stuck.remove(&(target, other));
-                self.let_go(fault.detail % 2 == 0);
+                self.let_go(fault.detail.is_multiple_of(2));
             }
             Kind::Loss => self.network.loss = 0,
             Kind::Twice => self.network.twice = 0,

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chinwag::{
     chat::{
-        Account, AccountId, AccountName, Call, Command, Conversation, ConversationName, Fingerprint,
-        Message, MessageId, Outcome, Proof, Refusal, RequestId, SessionId, Timestamp, TokenHash,
-        Update, Username,
+        Account, AccountId, AccountName, Call, Command, Conversation, ConversationName,
+        Fingerprint, Message, MessageId, Outcome, Proof, Refusal, RequestId, SessionId, Timestamp,
+        TokenHash, Update, Username,
     },
     cluster::{Entry, Payload},
     store::{Around, MessagePage},
@@ -366,9 +366,8 @@ impl Model {
     fn visible(&self, viewer: u64, id: MessageId) -> Result<u64> {
         let key = id.log_seq();
         let found = self.messages.get(&key).filter(|message| message.id == id);
-        let seen = found.filter(|message| {
-            message.between.0 == viewer || message.between.1 == viewer
-        });
+        let seen =
+            found.filter(|message| message.between.0 == viewer || message.between.1 == viewer);
         seen.map(|_| key).ok_or(Refusal::NoSuchMessage)
     }
 

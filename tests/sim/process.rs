@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chinwag::{
     cluster::{
-        Body, Effect, Entry, Event, Hash, Message, Mode, Policy, SendLog, Seq, ServerId,
-        Time, View,
+        Body, Effect, Entry, Event, Hash, Message, Mode, Policy, SendLog, Seq, ServerId, Time, View,
     },
     node::{Action, Input},
     store::{Completion, WriterCommand, verify_snapshot},
@@ -57,8 +56,7 @@ impl World {
     /// Takes what the tasks of the server ask; whether there was anything.
     pub(crate) fn take_requests(&mut self, index: usize) -> bool {
         let mut any = false;
-        loop {
-            let Some(process) = &self.servers[index].process else { break };
+        while let Some(process) = &self.servers[index].process {
             if !process.is_free() || !process.desk.has_room() {
                 break;
             }

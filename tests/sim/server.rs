@@ -31,6 +31,9 @@ pub(crate) enum Incoming {
     Call(u64),
 }
 
+/// What becomes of an update, and the hash of its entry.
+type Told = Result<(Executed, Hash), Refused>;
+
 /// A machine.
 pub(crate) struct Server {
     pub(crate) folder: PathBuf,
@@ -72,7 +75,7 @@ pub(crate) struct Process {
     /// The disk was done while the process stood still.
     pub(crate) done_while_paused: bool,
     pub(crate) staged: BTreeMap<u64, PathBuf>,
-    pub(crate) waiters: BTreeMap<u64, Sender<Result<(Executed, Hash), Refused>>>,
+    pub(crate) waiters: BTreeMap<u64, Sender<Told>>,
     pub(crate) reads: BTreeMap<u64, Sender<Result<(), Refused>>>,
     pub(crate) next_id: u64,
     pub(crate) tick_at: Option<Duration>,
@@ -137,12 +140,8 @@ impl Server {
         };
         let views = opened.log.iter().flat_map(|log| log.views.iter().cloned()).collect();
         let random = start.chance.number();
-        let boot = Boot {
-            local: opened.local,
-            log: opened.log,
-            random,
-            fresh_lineage: Hash(lineage),
-        };
+        let boot =
+            Boot { local: opened.local, log: opened.log, random, fresh_lineage: Hash(lineage) };
         let now = Time(start.clock.now.get());
         let (desk, first) = Desk::with_mutant(settings, boot, 1_000, now, start.mutant);
         let door = Rc::new(Door {
