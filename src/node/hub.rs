@@ -5,7 +5,7 @@
 //! log changed stays together, for a cursor may stand before or after it and never within.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -64,7 +64,8 @@ struct Subscriber {
 struct Subscribers {
     /// In which epoch this server serves.
     open: Option<Epoch>,
-    by_account: HashMap<AccountId, Vec<Subscriber>>,
+    /// Ordered, so that a run repeats itself.
+    by_account: BTreeMap<AccountId, Vec<Subscriber>>,
 }
 
 /// All live subscriptions of this server.
@@ -101,7 +102,7 @@ impl Hub {
     pub fn close(&self) {
         let mut subscribers = self.lock();
         subscribers.open = None;
-        for device in subscribers.by_account.drain().flat_map(|(_, devices)| devices) {
+        for device in std::mem::take(&mut subscribers.by_account).into_values().flatten() {
             let _ = device.ended.set(Ended::NotLeader);
         }
     }
