@@ -20,6 +20,14 @@ it module="":
 kill-twenty kills="20":
     CHINWAG_KILLS={{kills}} cargo test --release --test it kill_twenty -- --nocapture
 
+# Faults of every kind on real processes under load, and how long each fail-over took.
+nemesis seconds="600":
+    cargo test --release --test nemesis -- --seconds {{seconds}}
+
+# A server is killed at every failpoint, in every role, with every disk afterwards.
+sweep which="all":
+    CHINWAG_SWEEP={{which}} cargo test --test it sweep -- --nocapture
+
 # Acknowledged sends a second, beside the machine's own limits.
 bench seconds="4":
     cargo bench --bench throughput -- --seconds {{seconds}}

@@ -17,6 +17,7 @@
 //! |---|---|---|
 //! | 0 | [`chat`] | what users can do, as data; pure |
 //! | 0 | [`cluster`] | the protocol: who leads, what is committed, who is in sync; pure |
+//! | 0 | [`failpoint`] | where a test may let a server die; empty in release builds |
 //! | 1 | [`wire`] | the generated protobuf code, and conversions |
 //! | 1 | [`config`], [`telemetry`] | one checked file; the log |
 //! | 2 | [`store`] | the database: apply, queries, log, snapshots; the only room that knows SQL |
@@ -61,6 +62,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod config;
+pub mod failpoint;
 pub mod node;
 pub mod peers;
 pub mod rpc;

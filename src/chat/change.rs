@@ -2,7 +2,7 @@
 
 use super::{
     id::{AccountId, MessageSeq, SessionId},
-    name::{AccountName, ConversationName, RoomName},
+    name::{AccountName, ConversationName, RoomName, Username},
     view::Message,
 };
 
@@ -34,6 +34,13 @@ pub enum ChangeKind {
         read_seq: MessageSeq,
         /// Others' undeleted messages after it.
         unread_count: i64,
+    },
+    /// An account was renamed or deleted.
+    AccountChanged {
+        /// Its name by now.
+        username: Username,
+        /// Whether it is gone.
+        deleted: bool,
     },
     /// Whoever keeps this session in memory reads it anew: it ended, or has another token. Its
     /// account is the only one in the audience; no event of a subscriber.
@@ -94,6 +101,13 @@ pub enum Happening {
         /// Others' undeleted messages after it.
         unread_count: i64,
     },
+    /// An account was renamed or deleted.
+    AccountChanged {
+        /// Its name by now.
+        username: Username,
+        /// Whether it is gone.
+        deleted: bool,
+    },
 }
 
 impl Change {
@@ -119,6 +133,9 @@ impl Change {
                     unread_count: *unread_count,
                 })
             }
+            ChangeKind::AccountChanged { username, deleted } => {
+                Some(Happening::AccountChanged { username: username.clone(), deleted: *deleted })
+            }
             ChangeKind::SessionChanged { .. } => None,
         }
     }
@@ -134,7 +151,7 @@ impl Posted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{MessageId, Timestamp, Username};
+    use crate::chat::{MessageId, Timestamp};
 
     fn side(id: u8, name: &str) -> (AccountId, AccountName) {
         (AccountId([id; 16]), AccountName::Named(Username::parse(name).unwrap()))

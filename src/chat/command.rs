@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     fingerprint::Fingerprint,
     id::{AccountId, MessageId, MessageSeq, RequestId, SessionId, Timestamp},
+    merge::Merge,
     name::{ConversationName, Username},
     text::{Body, DeviceName},
 };
@@ -57,6 +58,8 @@ pub enum Command {
     TouchSession(SessionId),
     /// Removes what is older than its time to live; the server's own.
     Expire(Expire),
+    /// Takes over a part of a history that the common one lacks; the server's own. Never refused.
+    Merge(Box<Merge>),
 }
 
 /// See [`Command::CreateAccount`].
@@ -162,6 +165,27 @@ pub enum Call {
     MarkRead = 7,
 }
 
+impl Call {
+    /// Reads the stored number.
+    pub fn from_number(number: i64) -> Option<Call> {
+        const ALL: [Call; 7] = [
+            Call::CreateAccount,
+            Call::Login,
+            Call::Logout,
+            Call::SendMessage,
+            Call::DeleteMessages,
+            Call::AcknowledgeMessages,
+            Call::MarkRead,
+        ];
+        ALL.into_iter().find(|call| *call as i64 == number)
+    }
+
+    /// Whether it begins a session: its request ids are told apart by the name that it gave.
+    pub fn begins_session(self) -> bool {
+        matches!(self, Call::CreateAccount | Call::Login)
+    }
+}
+
 impl Command {
     /// The call that it came from; `None` for the server's own commands.
     pub fn call(&self) -> Option<Call> {
@@ -173,7 +197,7 @@ impl Command {
             Command::DeleteMessages(_) => Some(Call::DeleteMessages),
             Command::AcknowledgeMessages(_) => Some(Call::AcknowledgeMessages),
             Command::MarkRead { .. } => Some(Call::MarkRead),
-            Command::TouchSession(_) | Command::Expire(_) => None,
+            Command::TouchSession(_) | Command::Expire(_) | Command::Merge(_) => None,
         }
     }
 }

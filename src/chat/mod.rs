@@ -13,6 +13,7 @@ mod command;
 mod fingerprint;
 mod id;
 mod malformed;
+mod merge;
 mod name;
 mod outcome;
 mod text;
@@ -25,6 +26,10 @@ pub use command::{
 pub use fingerprint::Fingerprint;
 pub use id::{AccountId, MessageId, MessageSeq, RequestId, SessionId, Timestamp};
 pub use malformed::Malformed;
+pub use merge::{
+    LostEpoch, Merge, MergeStep, MergedAccount, MergedConversation, MergedMessage, MergedOutcome,
+    MergedRead, MergedRequest, MergedSession, RequestScope,
+};
 pub use name::{AccountName, ConversationName, RoomName, Username};
 pub use outcome::{Outcome, Refusal};
 pub use text::{Body, DeviceName, Glob, Password};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use super::{id::AccountId, malformed::Malformed};
 
 const NAME: Malformed = Malformed::must_be(
@@ -52,6 +54,22 @@ name! {
 name! {
     /// A room's name, folded, without its `#`.
     RoomName
+}
+
+impl Username {
+    /// The name of an account whose own one belongs to another account since two histories were merged:
+    /// `name~xyz`, drawn from the account's id. The next attempt is for when that is taken as well.
+    pub fn marked(&self, account: AccountId, attempt: u32) -> Username {
+        const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        let mut hasher = Sha256::new();
+        hasher.update(account.0);
+        hasher.update(attempt.to_be_bytes());
+        let digest: [u8; 32] = hasher.finalize().into();
+        let own = self.0.split_once('~').map_or(&*self.0, |(own, _)| own);
+        let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]);
+        let mark: String = digest.iter().take(3).map(letter).collect();
+        Username(format!("{own}~{mark}").into())
+    }
 }
 
 /// How an account is called: by its name, or, once it is deleted, by its id.
@@ -168,6 +186,19 @@ mod tests {
             assert!(Username::parse(text).is_err(), "{text:?}");
         }
         assert!(Username::parse(&"a".repeat(33)).is_err());
+    }
+
+    #[test]
+    fn a_marked_name_is_one_that_a_merge_made_and_is_drawn_from_the_account() {
+        let (one, other) = (AccountId([1; 16]), AccountId([2; 16]));
+        let name = Username::parse_new(&"a".repeat(32)).unwrap();
+        let marked = name.marked(one, 0);
+        assert_eq!(Username::parse(marked.as_str()), Ok(marked.clone()));
+        assert!(Username::parse_new(marked.as_str()).is_err());
+        assert_eq!(name.marked(one, 0), marked);
+        assert_ne!(name.marked(one, 1), marked);
+        assert_ne!(name.marked(other, 0), marked);
+        assert_eq!(marked.marked(other, 0), name.marked(other, 0), "no mark upon a mark");
     }
 
     #[test]

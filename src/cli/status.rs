@@ -130,10 +130,13 @@ fn trouble(status: &GetStatusResponse) -> Vec<String> {
     }
     for file in status.diverged.iter().filter(|file| file.server_id == status.server_id) {
         let path = harmless(&file.path);
-        lines.push(format!(
-            "server {} set aside {path} with {} updates of its own",
-            file.server_id, file.updates
-        ));
+        let server = file.server_id;
+        lines.push(match file.updates {
+            0 => format!("server {server} set aside {path}; all that it held is merged"),
+            updates => {
+                format!("server {server} set aside {path} with {updates} updates of its own")
+            }
+        });
     }
     lines
 }

@@ -27,6 +27,7 @@ use std::{
 };
 
 use tokio::sync::broadcast;
+use tonic::transport::{Channel, Endpoint};
 use zeroize::Zeroizing;
 
 /// The decisions without the shell, for a simulator that brings time, chance and network of its own.
@@ -103,6 +104,19 @@ impl Client {
     /// # Errors
     /// [`Error::BadAddress`], also when there is none at all.
     pub fn new(servers: &[String], patience: Patience) -> Result<Client, Error> {
+        Client::over(Endpoint::connect_lazy, servers, patience)
+    }
+
+    /// As [`Client::new`], over connections that are made in another way than by TCP, such as those of a
+    /// simulated network.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn over(
+        connect: fn(&Endpoint) -> Channel,
+        servers: &[String],
+        patience: Patience,
+    ) -> Result<Client, Error> {
         if let Some(address) = servers.iter().find(|address| !is_address(address)) {
             return Err(Error::BadAddress { address: address.clone() });
         }
@@ -110,7 +124,7 @@ impl Client {
             return Err(Error::BadAddress { address: String::new() });
         }
         let shared = Shared {
-            channels: Channels::new(&patience),
+            channels: Channels::new(&patience, connect),
             route: Mutex::new(Route::new(servers)),
             session: Mutex::new(None),
             patience,

@@ -28,13 +28,14 @@ use super::{
 pub(super) struct Channels {
     connect: Duration,
     ping: Duration,
+    make: fn(&Endpoint) -> Channel,
     open: Mutex<BTreeMap<String, Channel>>,
 }
 
 impl Channels {
-    pub(super) fn new(patience: &Patience) -> Channels {
+    pub(super) fn new(patience: &Patience, make: fn(&Endpoint) -> Channel) -> Channels {
         let open = Mutex::new(BTreeMap::new());
-        Channels { connect: patience.connect, ping: patience.ping, open }
+        Channels { connect: patience.connect, ping: patience.ping, make, open }
     }
 
     /// The channel to this server; connects at its first call and again after a break.
@@ -45,13 +46,13 @@ impl Channels {
         }
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|error| Failure::Unreachable(format!("{address}: {error}")))?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(self.connect)
             .tcp_nodelay(true)
             // A frozen peer's kernel keeps the connection alive; only an unanswered ping shows it.
             .http2_keep_alive_interval(self.ping)
-            .keep_alive_timeout(self.ping)
-            .connect_lazy();
+            .keep_alive_timeout(self.ping);
+        let channel = (self.make)(&endpoint);
         open.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }

@@ -12,7 +12,7 @@ use super::{
     event::{Effect, Policy},
     log::{Entry, Payload, View},
     log_index::Chunk,
-    message::Mode,
+    message::{Mode, Report},
     work::{Work, WorkKind},
 };
 
@@ -44,11 +44,13 @@ impl Core {
         self.is_live(id) && report.is_some_and(|report| report.last.is_none())
     }
 
-    /// No server with a log is reachable, and of the reachable ones without a log this is the lowest.
+    /// No server with a log is reachable, none that is just writing its first entry either, and of the
+    /// reachable ones without a log this is the lowest.
     fn may_begin_alone(&self) -> bool {
         let nobody_has_data = self.peers.iter().all(|(id, peer)| {
-            let blank = peer.report.as_ref().is_none_or(|report| report.last.is_none());
-            blank || !self.is_live(*id)
+            // Whoever begins has a lineage before its first entry is stored.
+            let blank = |report: &Report| report.last.is_none() && report.lineage.is_none();
+            peer.report.as_ref().is_none_or(blank) || !self.is_live(*id)
         });
         let may = |id: &ServerId| {
             let report = self.peers[id].report.as_ref();

@@ -166,11 +166,11 @@ impl Core {
     }
 
     /// The view of the greatest log among the promisers and this server.
-    fn greatest_promised_view(&self) -> Option<BTreeSet<ServerId>> {
+    fn greatest_promised_view(&self) -> Option<&BTreeSet<ServerId>> {
         let candidate = self.candidate.as_ref()?;
         let greatest = candidate.promises.values().max_by_key(|one| place(one.last));
         match greatest.filter(|one| place(one.last) > place(self.log.last())) {
-            Some(one) => one.view.as_ref().map(|(_, view)| view.members.clone()),
+            Some(one) => one.view.as_ref().map(|(_, view)| &view.members),
             None => Some(self.log.members()),
         }
     }
@@ -278,6 +278,7 @@ impl Core {
         assert_eq!(leader.epoch, self.local.promised, "nobody leads below its own promise");
         assert!(self.log.last().is_some_and(|last| last.epoch < leader.epoch), "epochs rise");
         self.following = None;
+        self.reconciling = None;
         self.heard = None;
         self.leaderless_since = None;
         self.leader = Some(Box::new(leader));
@@ -305,6 +306,14 @@ impl Core {
         let members = BTreeSet::from([self.me()]);
         let leader = Leader::new(epoch, self.standing, true, self.now);
         self.begin_to_lead(leader, View { members, forced: true });
+    }
+
+    /// A known bug.
+    pub(super) fn raise_own_epoch(&mut self) {
+        let epoch = self.open_epoch();
+        if let Some(leader) = self.leader.as_mut() {
+            leader.epoch = epoch;
+        }
     }
 
     /// The known bugs that begin at the start.

@@ -1,7 +1,7 @@
 //! The core itself: its state, and who hears what. The rules are in the files named after them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use super::{
     mutant::Mutant,
     peer::Peer,
     random::Random,
+    reconcile::Reconciling,
     registration::Registration,
     work::Work,
 };
@@ -53,6 +54,7 @@ pub struct Core {
     pub(super) candidate: Option<Box<Candidate>>,
     pub(super) following: Option<Following>,
     pub(super) registration: Registration,
+    pub(super) reconciling: Option<Reconciling>,
     /// What this server knows to be committed, and holds.
     pub(super) known: Option<KnownCommitted>,
     /// What the leader said is committed; believed once the log reaches it.
@@ -121,6 +123,7 @@ impl Core {
             candidate: None,
             following: None,
             registration: Registration::default(),
+            reconciling: None,
             known: None,
             heard: None,
             work: None,
@@ -199,6 +202,7 @@ impl Core {
             Event::Committed { op } => self.on_committed(op),
             Event::Stored { op, digest } => self.on_stored(op, digest),
             Event::Installed { op, log } => self.on_installed(op, log),
+            Event::Reconciled { op, done } => self.on_reconciled(op, done),
             Event::StoreFailed { reason } => self.fail(reason),
             Event::DiskLow(low) => self.disk_low = low,
             Event::ForceLead => self.force_lead(),
@@ -257,6 +261,7 @@ impl Core {
         match self.standing {
             Standing::Blank => Mode::Blank,
             Standing::Recovering if self.is_distrusted() => Mode::Blank,
+            Standing::Recovering if self.reconciling.is_some() => Mode::Reconciling,
             Standing::Recovering => Mode::Recovering,
             Standing::Follower(epoch) => Mode::Follower(epoch),
         }
@@ -314,7 +319,7 @@ impl Core {
         self.peers[&id].is_silent(self.now, self.settings.timing.failure_timeout)
     }
 
-    pub(super) fn others(&self) -> BTreeSet<ServerId> {
+    pub(super) fn others(&self) -> Vec<ServerId> {
         self.peers.keys().copied().collect()
     }
 

@@ -188,6 +188,13 @@ pub enum Event {
         /// The log of the installed snapshot.
         log: LogSummary,
     },
+    /// [`Effect::Reconcile`] ended.
+    Reconciled {
+        /// Which one.
+        op: OpId,
+        /// Whether the leader has stored everything.
+        done: bool,
+    },
     /// A store effect failed (P18), or apply met an error that is no outcome (P3).
     StoreFailed {
         /// What happened, in words.
@@ -206,6 +213,9 @@ pub enum Event {
 pub enum Effect {
     /// Make this durable in the local store before any later effect.
     Persist(LocalState),
+    /// Make this durable some time soon, in the order of all that is made durable; nothing depends on it, and a
+    /// crash may lose it.
+    Remember(LocalState),
     /// Send; it may get lost.
     Send(Message),
     /// Connect twice, 5 ms apart, and tell by [`Event::Probed`].
@@ -259,6 +269,21 @@ pub enum Effect {
         nonce: u64,
         /// The leader's epoch.
         epoch: Epoch,
+    },
+
+    /// Turn the own entries after `common` into updates that can be merged, and bring them to the leader;
+    /// beside everything else, for as long as it takes. → `Reconciled`
+    Reconcile {
+        /// Names it.
+        op: OpId,
+        /// Who shall store them.
+        leader: ServerId,
+        /// Its epoch.
+        epoch: Epoch,
+        /// The last entry that its history has too.
+        common: Seq,
+        /// The last one to bring.
+        until: Seq,
     },
 
     /// These waiters' updates became these entries.

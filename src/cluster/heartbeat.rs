@@ -26,11 +26,21 @@ impl Core {
         if self.mutant != Some(Mutant::StaleEvidence) {
             peer.heard(now);
         }
-        peer.promised = peer.promised.max(message.promised);
         if peer.refused.is_some() && !report {
             return false;
         }
         self.is_meant(message)
+    }
+
+    /// Whether the sender has another configuration, format or history: only its next report is heard, and
+    /// neither its promise nor its lead concerns this cluster.
+    pub(super) fn comes_from_refused(&self, message: &Message) -> bool {
+        match &message.body {
+            Body::Heartbeat(report) | Body::HeartbeatReply(report) => {
+                self.why_refused(report).is_some()
+            }
+            _ => false,
+        }
     }
 
     /// A new life of another process is introduced by its report, for only that names the data folder.
@@ -105,12 +115,16 @@ impl Core {
     pub(super) fn on_report(&mut self, message: Message) {
         let from = message.from;
         let question = matches!(message.body, Body::Heartbeat(_));
-        let (Body::Heartbeat(report) | Body::HeartbeatReply(report)) = message.body.clone() else {
+        let (Body::Heartbeat(report) | Body::HeartbeatReply(report)) = message.body else {
             return;
         };
         if question {
             let own = self.report(from);
-            self.answer(&message, Body::HeartbeatReply(Box::new(own)));
+            self.send(from, message.nonce, Body::HeartbeatReply(Box::new(own)));
+            let peer = self.peers.get_mut(&from).expect("a configured server");
+            if !peer.is_news(message.nonce) {
+                return;
+            }
         }
         let refused = self.why_refused(&report);
         let peer = self.peers.get_mut(&from).expect("a configured server");

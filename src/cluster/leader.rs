@@ -217,18 +217,19 @@ impl Core {
 
     /// P5.
     pub(super) fn try_commit(&mut self) {
-        let members = self.newest_members();
-        let minimum = self.minimum();
-        let op = self.new_op();
-        let (me, now) = (self.me(), self.now);
-        let Some(leader) = self.leader.as_mut() else { return };
-        let Some(batch) = leader.batch.as_mut() else { return };
-        let end = batch.last().seq;
+        let Some(leader) = self.leader.as_ref() else { return };
+        let Some(batch) = leader.batch.as_ref() else { return };
+        let (me, end) = (self.me(), batch.last().seq);
         let has_it = |id: &ServerId| {
             *id == me || leader.progress.get(id).is_some_and(|progress| progress.acked >= end)
         };
+        let members = self.newest_members();
         let ready = batch.commit.is_none() && batch.digest.is_some();
-        if ready && members.len() >= minimum && members.iter().all(has_it) {
+        if !ready || members.len() < self.minimum() || !members.iter().all(has_it) {
+            return;
+        }
+        let (op, now) = (self.new_op(), self.now);
+        if let Some(batch) = self.leader.as_mut().and_then(|leader| leader.batch.as_mut()) {
             batch.commit = Some((op, now));
             self.effects.push(Effect::Commit { op });
         }

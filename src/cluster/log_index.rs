@@ -214,7 +214,8 @@ impl LogIndex {
     }
 
     /// The members of the newest view; empty without a log.
-    pub(super) fn members(&self) -> BTreeSet<ServerId> {
-        self.newest_view().map(|(_, view)| view.members.clone()).unwrap_or_default()
+    pub(super) fn members(&self) -> &BTreeSet<ServerId> {
+        static NOBODY: BTreeSet<ServerId> = BTreeSet::new();
+        self.newest_view().map_or(&NOBODY, |(_, view)| &view.members)
     }
 }

@@ -12,13 +12,22 @@ impl Core {
         if !self.admit(&message) {
             return;
         }
-        self.greatest_number = self.greatest_number.max(message.promised.number);
-        self.step_down_for(&message);
+        if !self.comes_from_refused(&message) {
+            self.heed_promise(&message);
+        }
         if self.work_is_under_way() && waits_for_work(&message.body) {
             self.keep_for_later(message);
             return;
         }
         self.dispatch(message);
+    }
+
+    /// What a server promised is of weight for those who share its cluster.
+    fn heed_promise(&mut self, message: &Message) {
+        let peer = self.peers.get_mut(&message.from).expect("a configured server");
+        peer.promised = peer.promised.max(message.promised);
+        self.greatest_number = self.greatest_number.max(message.promised.number);
+        self.step_down_for(message);
     }
 
     pub(super) fn dispatch(&mut self, message: Message) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     core::{Core, Standing},
     epoch::{Incarnation, ServerId},
-    event::Time,
+    event::{Effect, Time},
     message::{Mode, PeerMemory, Report},
     mutant::Mutant,
 };
@@ -61,7 +61,8 @@ impl Core {
     pub(super) fn turn_memory(&mut self) {
         if self.memory_changed && self.now >= self.next_memory {
             self.next_memory = Time(self.now.0 + WRITE_EVERY);
-            self.persist();
+            self.memory_changed = false;
+            self.effects.push(Effect::Remember(self.local.clone()));
         }
     }
 

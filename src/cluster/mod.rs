@@ -44,6 +44,9 @@
 //! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory, from the store, or
 //!   by a snapshot. Logs are compared by where their epochs begin. A snapshot is taken only if its
 //!   place is not before the own end, and the own log is still the one that asked for it.
+//! - **Reconcile** (P21; `reconcile`): under `available` a server with entries that the greater history lacks has
+//!   them merged into it, keeps its file aside, and takes a snapshot. Where its log was trimmed past the
+//!   last common entry it can only keep the file, and says how many entries are in it.
 //! - **Trim** (P19; `trim`).
 //! - **Blank servers** (P20; `blank`, `memory`): a new cluster begins with one View stored by one server.
 //!   A server whose log was emptied or is old promises nothing until it is in sync again, and says it is
@@ -52,8 +55,7 @@
 //!   hold data told it their promises.
 //!
 //! # What is left out
-//! Answering before the own commit (P5b) and merging two histories (P21): a server with entries that
-//! the greater history lacks keeps its file aside, says how many there are, and takes a snapshot.
+//! Answering before the own commit (P5b).
 //!
 //! # Why this way
 //! Every rule that waits for a state of affairs is looked at after every event (`Core::turn`), instead of
@@ -77,6 +79,7 @@ mod peer;
 mod probe;
 mod random;
 mod reads;
+mod reconcile;
 mod registration;
 mod status;
 mod step_down;

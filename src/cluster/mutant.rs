@@ -1,4 +1,7 @@
 //! Known bugs as switches, so that the walker can show that it finds them. Never set in production.
+//!
+//! Expiry by each server's own clock is not among them: the core knows no expiry, its entries are opaque.
+//! That rule (P19) belongs to the store, and its switch would too.
 
 /// A rule left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,11 +29,25 @@ pub enum Mutant {
     OldAnswerServesRead,
     /// A wiped server under `majority` accepts and promises at once.
     ForgetsPromise,
+    /// What one side of a partition stored alone is not merged.
+    SkipsReconcile,
+    /// What a leader says is committed is believed without comparing hashes.
+    BelievesUnseen,
+    /// A leader that hears of a greater epoch raises its own instead of stepping down.
+    RaisesOwnEpoch,
+    /// A batch that the store has not applied yet is not rolled back.
+    ForgetsLateBatch,
+    /// A new life is fed before the view without its old life is committed.
+    FeedsNewLife,
+    /// A snapshot is installed whatever the own log has become meanwhile.
+    TakesAnySnapshot,
+    /// A leader sends a whole batch again that began before the receiver's log.
+    ResendsWholeBatch,
 }
 
 impl Mutant {
     /// All of them, with the names that the walker's command line takes.
-    pub const ALL: [(&'static str, Mutant); 11] = [
+    pub const ALL: [(&'static str, Mutant); 18] = [
         ("resumes-old-epoch", Mutant::ResumesOldEpoch),
         ("excludes-on-silence", Mutant::ExcludesOnSilence),
         ("skips-fetch", Mutant::SkipsFetch),
@@ -42,5 +59,12 @@ impl Mutant {
         ("stale-evidence", Mutant::StaleEvidence),
         ("old-answer-serves-read", Mutant::OldAnswerServesRead),
         ("forgets-promise", Mutant::ForgetsPromise),
+        ("skips-reconcile", Mutant::SkipsReconcile),
+        ("believes-unseen", Mutant::BelievesUnseen),
+        ("raises-own-epoch", Mutant::RaisesOwnEpoch),
+        ("forgets-late-batch", Mutant::ForgetsLateBatch),
+        ("feeds-new-life", Mutant::FeedsNewLife),
+        ("takes-any-snapshot", Mutant::TakesAnySnapshot),
+        ("resends-whole-batch", Mutant::ResendsWholeBatch),
     ];
 }

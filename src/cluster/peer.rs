@@ -29,6 +29,8 @@ pub(super) struct Peer {
     pub(super) incarnation: Option<Incarnation>,
     /// What it said last.
     pub(super) report: Option<Report>,
+    /// The greatest nonce among its heartbeats.
+    newest_heartbeat: Option<u64>,
     /// The greatest epoch that it said it promised, in this life or an earlier one.
     pub(super) promised: Epoch,
     /// Heartbeats sent after the last contact and not answered.
@@ -55,6 +57,7 @@ impl Peer {
         Peer {
             incarnation: None,
             report: None,
+            newest_heartbeat: None,
             promised: Epoch::ZERO,
             outstanding: VecDeque::new(),
             contact: None,
@@ -90,6 +93,16 @@ impl Peer {
             self.suspected = Some(now);
         }
         self.void_probe();
+    }
+
+    /// Whether a heartbeat with this nonce is newer than all that came before: one that was overtaken, or is
+    /// said again, tells how its sender was and not how it is.
+    pub(super) fn is_news(&mut self, nonce: u64) -> bool {
+        let news = self.newest_heartbeat.is_none_or(|newest| newest < nonce);
+        if news {
+            self.newest_heartbeat = Some(nonce);
+        }
+        news
     }
 
     pub(super) fn asked(&mut self, nonce: u64, now: Time) {

@@ -7,9 +7,10 @@ use super::{
     core::{Core, Standing},
     epoch::{Epoch, Incarnation, ServerId},
     event::{Effect, OpId, Time},
-    log::{LogSummary, Position, Seq},
+    log::{LogSummary, Position},
     log_index::LogIndex,
     message::{Body, Message, Mode},
+    mutant::Mutant,
     work::{Work, WorkKind},
 };
 
@@ -24,7 +25,7 @@ pub(super) struct Registration {
     target: Option<(ServerId, Epoch, Option<Incarnation>)>,
     /// The first and the newest Register to that target.
     first_nonce: Option<u64>,
-    newest_nonce: u64,
+    pub(super) newest_nonce: u64,
     /// The end of the log at the first one: a snapshot was chosen for that log.
     first_last: Option<Position>,
     /// Only a snapshot helps; how many updates the present file has that the leader lacks.
@@ -71,6 +72,9 @@ impl Core {
         let target = Some((leader, epoch, self.peers[&leader].incarnation));
         if self.registration.target != target {
             self.registration.aim_at(target, self.standing == Standing::Blank);
+        }
+        if self.reconciles_with((leader, epoch, self.peers[&leader].incarnation)) {
+            return;
         }
         let early = self.registration.next_at.is_some_and(|at| self.now < at);
         if early || !self.may_take_from(epoch) || !self.lacks_something(leader, epoch) {
@@ -126,25 +130,6 @@ impl Core {
         self.send(leader, nonce, Body::Register { last, boundaries, lineage });
     }
 
-    pub(super) fn on_diverged(&mut self, message: &Message, epoch: Epoch, common: Seq) {
-        let asked = message.nonce == self.registration.newest_nonce;
-        if !asked || self.log.last().is_none() || !self.follow(message, epoch) {
-            return;
-        }
-        let count = self.log.last_seq().saturating_sub(common);
-        let which = if self.is_majority_policy() {
-            "they were never acknowledged"
-        } else {
-            "some of them may have been acknowledged"
-        };
-        self.tell(format!(
-            "{count} entries after entry {common} are not in the history of server {}; {which}; the \
-             file is kept aside and a snapshot is taken",
-            message.from
-        ));
-        self.registration.want_snapshot(Some(count));
-    }
-
     pub(super) fn on_snapshot(&mut self, message: &Message, epoch: Epoch, position: Position) {
         let registration = &self.registration;
         let target = registration.target.map(|(leader, epoch, _)| (leader, epoch));
@@ -153,10 +138,14 @@ impl Core {
             && target == Some((message.from, epoch));
         let place = (position.epoch, position.seq);
         let older = self.log.last().is_some_and(|last| (last.epoch, last.seq) > place);
-        if !asked || older || self.disk_low || !self.follow(message, epoch) {
+        let any = self.mutant == Some(Mutant::TakesAnySnapshot);
+        if !asked || (older && !any) || self.disk_low || !self.follow(message, epoch) {
             return;
         }
-        if self.registration.snapshot.is_none() && self.registration.first_last != self.log.last() {
+        if !any
+            && self.registration.snapshot.is_none()
+            && self.registration.first_last != self.log.last()
+        {
             // Another leader fed it meanwhile: whether the snapshot holds that is to be asked again.
             self.registration.first_nonce = None;
             self.registration.unfit = true;

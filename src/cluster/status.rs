@@ -57,7 +57,7 @@ impl Core {
         let leader = self.live_leader().map(|(leader, _)| leader).filter(|_| !self.serving());
         let report = leader.and_then(|leader| self.peers[&leader].report.as_ref());
         let view = report.and_then(|report| report.view.as_ref());
-        view.map_or_else(|| self.log.members(), |(_, view)| view.members.clone())
+        view.map_or_else(|| self.log.members(), |(_, view)| &view.members).clone()
     }
 
     fn waiting_for(&self) -> BTreeSet<ServerId> {
@@ -88,6 +88,9 @@ impl Core {
         if let Some((leader, _)) = self.live_leader() {
             return match self.standing {
                 Standing::Follower(_) => String::new(),
+                Standing::Recovering if self.reconciling.is_some() => {
+                    format!("merges what it stored alone into the history of server {leader}")
+                }
                 _ => format!("catching up with server {leader}"),
             };
         }

@@ -24,6 +24,7 @@ impl Core {
         self.known = None;
         self.heard = None;
         self.candidate = None;
+        self.reconciling = None;
         self.queue.clear();
         if self.standing != Standing::Blank {
             self.standing = Standing::Recovering;
@@ -45,6 +46,8 @@ impl Core {
         let Some(mut leader) = self.leader.take() else { return };
         if let Some(batch) = leader.batch.take() {
             match batch.commit {
+                None if self.mutant == Some(Mutant::ForgetsLateBatch) && batch.digest.is_none() => {
+                }
                 None => self.effects.push(Effect::Rollback),
                 Some((op, since)) => {
                     let digest = batch.digest.expect("applied before it is committed");
@@ -61,6 +64,9 @@ impl Core {
         self.leaderless_since = None;
         self.effects.push(Effect::Abandon);
         self.tell(format!("leads epoch {} no more: {why}", leader.epoch));
+        for message in leader.waiting.values() {
+            self.answer(message, Body::RegisterRefused { reason: "this server leads no more" });
+        }
         let left = ends_life.then_some(self.incarnation);
         if ends_life {
             self.bump();
@@ -101,7 +107,9 @@ impl Core {
             }
             _ => false,
         };
-        if counts {
+        if counts && self.mutant == Some(Mutant::RaisesOwnEpoch) {
+            self.raise_own_epoch();
+        } else if counts {
             self.step_down("a greater epoch was promised elsewhere", false);
         }
     }
@@ -163,8 +171,8 @@ impl Core {
         if !due || self.now < self.next_disk_resign {
             return false;
         }
-        let others = self.log.members().into_iter().filter(|id| *id != self.me());
-        if !others.into_iter().any(|id| self.is_live(id)) {
+        let mut others = self.log.members().iter().filter(|id| **id != self.me());
+        if !others.any(|id| self.is_live(*id)) {
             return false;
         }
         self.next_disk_resign = Time(self.now.0 + DISK_RESIGN_EVERY);

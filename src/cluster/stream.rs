@@ -10,6 +10,7 @@ use super::{
     log::{Hash, Position, Seq},
     log_index::Chunk,
     message::{Body, Message, Rejection, Updates},
+    mutant::Mutant,
 };
 
 /// How many batches may be under way to one server.
@@ -80,7 +81,8 @@ impl Core {
         };
         let proposed = self.newest_members().contains(&from);
         let member = proposed || self.log.members().contains(&from);
-        if member && self.has_new_life(from) {
+        let early = self.mutant == Some(Mutant::FeedsNewLife);
+        if member && self.has_new_life(from) && !early {
             // Its predecessor must be out of the view first, for good.
             let leader = self.leader.as_mut().expect("checked above");
             leader.waiting.insert(from, message);
@@ -199,7 +201,8 @@ impl Core {
                 return;
             };
             // The receiver may not know the hash of anything before its own end.
-            let chunk = chunk.after(sent);
+            let whole = self.mutant == Some(Mutant::ResendsWholeBatch);
+            let chunk = if whole { chunk } else { chunk.after(sent) };
             let end = chunk.last().seq;
             self.send_chunk(id, chunk);
             let now = self.now;
@@ -375,7 +378,6 @@ impl Core {
     /// does not fit, and registers.
     fn call_the_unfed(&mut self, patience: Duration) {
         let now = self.now;
-        let members = self.newest_members();
         let Some(leader) = self.leader.as_mut() else { return };
         let Some(chunk) = leader.batch.as_ref().and_then(|batch| batch.chunks.first()).cloned()
         else {
@@ -388,7 +390,7 @@ impl Core {
         let unfed: Vec<ServerId> =
             leader.lives.keys().copied().filter(|id| !leader.progress.contains_key(id)).collect();
         for id in unfed {
-            if members.contains(&id) && !self.has_new_life(id) {
+            if self.newest_members().contains(&id) && !self.has_new_life(id) {
                 self.send_chunk(id, chunk.clone());
             }
         }

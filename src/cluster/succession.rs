@@ -91,13 +91,13 @@ impl Core {
     }
 
     /// The greatest view that was seen anywhere, with the end of its log.
-    fn greatest_view(&self) -> ((Epoch, Seq), BTreeSet<ServerId>) {
+    fn greatest_view(&self) -> ((Epoch, Seq), &BTreeSet<ServerId>) {
         let own = self.log.last().map_or((Epoch::ZERO, 0), |last| (last.epoch, last.seq));
         let mut greatest = (own, self.log.members());
         for report in self.peers.values().filter_map(|peer| peer.report.as_ref()) {
             let (Some(last), Some((_, view))) = (report.last, &report.view) else { continue };
             if (last.epoch, last.seq) > greatest.0 {
-                greatest = ((last.epoch, last.seq), view.members.clone());
+                greatest = ((last.epoch, last.seq), &view.members);
             }
         }
         greatest

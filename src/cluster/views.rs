@@ -14,10 +14,10 @@ use super::{
 
 impl Core {
     /// The newest view, proposed or committed.
-    pub(super) fn newest_members(&self) -> BTreeSet<ServerId> {
+    pub(super) fn newest_members(&self) -> &BTreeSet<ServerId> {
         let leader = self.leader.as_ref();
         let proposed = leader.and_then(|leader| leader.batch.as_ref()?.newest_view());
-        proposed.map_or_else(|| self.log.members(), |view| view.members.clone())
+        proposed.map_or_else(|| self.log.members(), |view| &view.members)
     }
 
     pub(super) fn minimum(&self) -> usize {
@@ -65,8 +65,7 @@ impl Core {
         let others = members.iter().filter(|id| **id != self.me());
         let out: BTreeSet<ServerId> =
             others.copied().filter(|id| self.is_excludable(*id)).collect();
-        let rest: BTreeSet<ServerId> = members.difference(&out).copied().collect();
-        let enough = rest.len() >= self.minimum();
+        let enough = members.len() - out.len() >= self.minimum();
         let back = out.iter().any(|id| self.has_new_life(*id) && self.is_live(*id));
         let now = self.now;
         let leader = self.leader.as_mut().expect("checked above");
@@ -82,6 +81,8 @@ impl Core {
             return;
         }
         leader.short_since = None;
+        let rest = self.newest_members().difference(&out).copied().collect();
+        let leader = self.leader.as_mut().expect("checked above");
         leader.progress.retain(|id, _| !out.contains(id));
         let names: Vec<String> = out.iter().map(ToString::to_string).collect();
         self.tell(format!("goes on without {}", names.join(", ")));
@@ -128,7 +129,7 @@ impl Core {
         if stays || self.shutting_down.is_some() {
             return;
         }
-        let mut members = self.newest_members();
+        let members = self.newest_members();
         let joins = leader.progress.iter().find(|(id, progress)| {
             !members.contains(id)
                 && self.is_at_the_tip(progress)
@@ -137,6 +138,7 @@ impl Core {
         });
         let Some((id, progress)) = joins else { return };
         let (id, life) = (*id, progress.life);
+        let mut members = members.clone();
         members.insert(id);
         if let Some(leader) = self.leader.as_mut() {
             leader.lives.insert(id, life);
@@ -146,7 +148,7 @@ impl Core {
     }
 
     pub(super) fn view_committed(&mut self) {
-        let members = self.log.members();
+        let members = self.log.members().clone();
         let me = self.me();
         let leader = self.leader.as_mut().expect("a leader commits");
         leader.lives.retain(|id, _| members.contains(id));

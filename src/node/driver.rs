@@ -15,6 +15,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::{Channel, Endpoint};
 
 use super::{
     desk::{Action, Desk, Executed, Input, Refused},
@@ -72,6 +73,8 @@ pub struct Parts {
     pub subscriber_buffer: usize,
     /// Whether an operator confirmed that this server shall lead with what it has.
     pub force_lead: bool,
+    /// The clock; [`boot_clock`] unless time is simulated as well as the network.
+    pub clock: fn() -> Time,
 }
 
 /// [`peers::Settings`] without what the node itself knows.
@@ -86,6 +89,8 @@ pub struct LinkSettings {
     pub call_timeout: Duration,
     /// Where incoming snapshots are written.
     pub staging: PathBuf,
+    /// How connections are made; [`Endpoint::connect_lazy`] is TCP.
+    pub connect: fn(&Endpoint) -> Channel,
 }
 
 /// A node at work.
@@ -133,8 +138,10 @@ pub(super) fn assemble(
         call_timeout: parts.links.call_timeout,
         staging: parts.links.staging,
         log_end: log_end_watch,
+        connect: parts.links.connect,
     };
-    let (desk, first) = Desk::new(parts.settings, parts.boot, parts.queued_updates, now());
+    let (desk, first) =
+        Desk::new(parts.settings, parts.boot, parts.queued_updates, (parts.clock)());
     let (standing, standing_watch) = watch::channel(standing_of(&desk));
     let hub = Hub::new(parts.subscriber_buffer);
     let (calls, sessions) = (Calls::default(), Sessions::default());
@@ -159,12 +166,14 @@ pub(super) fn assemble(
         sessions,
         standing,
         log_end,
+        clock: parts.clock,
         waiters: HashMap::new(),
         reads: BTreeMap::new(),
         staged: BTreeMap::new(),
         storing: BTreeMap::new(),
         making: Arc::new(Semaphore::new(1)),
         next_id: 0,
+        persisting: None,
         tasks: TaskTracker::new(),
         ending: CancellationToken::new(),
         exit: None,
@@ -189,13 +198,14 @@ pub(super) struct Driver {
     pub(super) writer: WriterHandle,
     pub(super) peers: Peers,
     pub(super) cluster: String,
-    heard: mpsc::Sender<Heard>,
+    pub(super) heard: mpsc::Sender<Heard>,
     pub(super) calls: Calls,
     pub(super) hub: Hub,
     pub(super) sessions: Sessions,
     standing: watch::Sender<Standing>,
     /// The end of the log as the links may know it: durable entries only.
     log_end: watch::Sender<Seq>,
+    clock: fn() -> Time,
     pub(super) waiters: HashMap<WaiterId, oneshot::Sender<Result<Executed, Refused>>>,
     pub(super) reads: BTreeMap<ReadId, oneshot::Sender<Result<(), Refused>>>,
     /// Sound snapshots that are not installed yet, by the nonce that brought them; dropping one removes
@@ -206,6 +216,8 @@ pub(super) struct Driver {
     /// One snapshot is made at a time.
     pub(super) making: Arc<Semaphore>,
     pub(super) next_id: u64,
+    /// The newest write to the local store, which waits for all before it.
+    pub(super) persisting: Option<JoinHandle<Result<(), String>>>,
     tasks: TaskTracker,
     ending: CancellationToken,
     /// Set once the loop must end; why, if it failed.
@@ -250,7 +262,7 @@ impl Driver {
                 }
                 _ = sleep_until(deadline) => self.input(Input::Event(Event::Tick)).await,
             }
-            let actions = self.desk.batch(now());
+            let actions = self.desk.batch((self.clock)());
             self.carry_out(actions).await;
         }
         // Nobody may wait any longer for a loop that reads no more.
@@ -260,14 +272,14 @@ impl Driver {
 
     fn deadline(&self) -> Instant {
         let wait = match self.desk.next_deadline() {
-            Some(deadline) => deadline.0.saturating_sub(now().0),
+            Some(deadline) => deadline.0.saturating_sub((self.clock)().0),
             None => Duration::from_secs(1),
         };
         Instant::now() + wait
     }
 
     async fn input(&mut self, input: Input) {
-        let actions = self.desk.handle(input, now());
+        let actions = self.desk.handle(input, (self.clock)());
         // Before the answers, for they say with how many copies and in which epoch.
         self.tell_standing();
         self.carry_out(actions).await;
@@ -285,7 +297,7 @@ impl Driver {
                 self.input(Input::Read(self.next_id)).await;
             }
             Request::Status { reply } => {
-                let _ = reply.send(self.desk.status(now()));
+                let _ = reply.send(self.desk.status((self.clock)()));
             }
         }
     }
@@ -295,6 +307,7 @@ impl Driver {
             Heard::Message(message) => Event::Message(message),
             Heard::StreamEnded(peer) => Event::StreamEnded { peer },
             Heard::Probed { peer, refused } => Event::Probed { peer, refused },
+            Heard::Reconciled { op, done } => Event::Reconciled { op, done },
             Heard::Snapshot { message, file } => {
                 self.spawn(transfer::verify(message, file, self.heard.clone()));
                 return;
@@ -376,7 +389,7 @@ fn standing_of(desk: &Desk) -> Standing {
 }
 
 /// The boot-time clock, which goes on while the machine sleeps.
-fn now() -> Time {
+pub fn boot_clock() -> Time {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();

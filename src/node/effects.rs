@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use super::{
     desk::{Action, Executed, Refused},
     driver::Driver,
+    points,
+    reconcile::{self, ReconcileOrder},
     transfer::{self, SnapshotOrder},
 };
 use crate::{
-    cluster::{Body, Effect, LocalState, Message, WaiterId},
+    cluster::{Body, Effect, Epoch, LocalState, Message, ServerId, WaiterId},
+    failpoint::{self, Point},
     store::WriterCommand,
+    wire::{cluster::Envelope, peer},
 };
 
 impl Driver {
@@ -26,13 +30,19 @@ impl Driver {
     async fn act(&mut self, action: Action) {
         match action {
             Action::Effect(effect) => self.effect(effect).await,
-            Action::Answer(waiter, executed) => self.reply(waiter, Ok(executed)),
+            Action::Answer(waiter, executed) => {
+                failpoint::reach(Point::AnswerBefore);
+                self.reply(waiter, Ok(executed));
+                failpoint::reach(Point::AnswerSent);
+            }
             Action::Refuse(waiter, refused) => self.reply(waiter, Err(refused)),
             Action::Serve(until) => {
+                failpoint::reach(Point::ReadBefore);
                 let later = self.reads.split_off(&(until + 1));
                 for reply in std::mem::replace(&mut self.reads, later).into_values() {
                     let _ = reply.send(Ok(()));
                 }
+                failpoint::reach(Point::ReadServed);
             }
             Action::RefuseReads(refused) => {
                 for reply in std::mem::take(&mut self.reads).into_values() {
@@ -40,8 +50,10 @@ impl Driver {
                 }
             }
             Action::Publish(changes) => {
+                failpoint::reach(Point::PublishBefore);
                 self.sessions.learn(&changes);
                 self.hub.publish(&changes);
+                failpoint::reach(Point::PublishSent);
             }
             Action::EndSubscriptions => {
                 self.hub.close();
@@ -60,6 +72,7 @@ impl Driver {
     async fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Persist(state) => self.persist(state).await,
+            Effect::Remember(state) => self.remember(state),
             Effect::Send(message) => self.send(message),
             Effect::Probe(peer) => self.peers.probe(peer),
             Effect::Apply { op, entries } => {
@@ -82,10 +95,16 @@ impl Driver {
                 self.spawn(transfer::send_log(self.store.clone(), self.calls.clone(), order));
             }
             Effect::SendSnapshot { to, nonce, epoch } => {
-                // Only the addresses count: the snapshot's own message is made at the other end.
                 let answer = self.desk.core().message(to, nonce, Body::Welcome { epoch });
-                let envelope = crate::wire::peer::envelope(&answer, &self.cluster);
+                let envelope = peer::envelope(&answer, &self.cluster);
                 self.send_snapshot(SnapshotOrder { to, nonce, epoch, envelope });
+            }
+            Effect::Reconcile { op, leader, epoch, common, until } => {
+                let envelope = self.envelope(leader, epoch);
+                let order = ReconcileOrder { op, epoch, common, until, envelope };
+                let merger = self.peers.merger(leader).expect("a leader is another server");
+                let (store, heard) = (self.store.clone(), self.heard.clone());
+                self.spawn(reconcile::reconcile(store, merger, order, heard));
             }
             Effect::Tell(sentence) => tracing::info!("{sentence}"),
             Effect::Exit { failure } => self.exit = Some(failure),
@@ -98,10 +117,18 @@ impl Driver {
         }
     }
 
+    /// For what travels beside the core's messages: only who speaks to whom counts.
+    fn envelope(&self, to: ServerId, epoch: Epoch) -> Envelope {
+        peer::envelope(&self.desk.core().message(to, 0, Body::Welcome { epoch }), &self.cluster)
+    }
+
     fn send(&mut self, message: Message) {
+        let [before, sent] = points::of(&message.body);
+        failpoint::reach(before);
         if let Some(question) = self.calls.answer(message) {
             self.peers.send(question);
         }
+        failpoint::reach(sent);
     }
 
     fn send_snapshot(&mut self, order: SnapshotOrder) {
@@ -118,13 +145,25 @@ impl Driver {
 
     /// Nothing that follows a promise may overtake it, so the loop waits.
     async fn persist(&mut self, state: LocalState) {
-        let store = self.store.clone();
-        let persisted = tokio::task::spawn_blocking(move || store.persist_local(&state)).await;
-        match persisted {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.fail(format!("the local store could not be written: {error}")),
-            Err(error) => self.fail(format!("the local store broke: {error}")),
+        self.remember(state);
+        let written = self.persisting.take().expect("it was just begun").await;
+        if let Err(reason) = written.unwrap_or_else(|error| Err(error.to_string())) {
+            self.fail(format!("the local store could not be written: {reason}"));
         }
+    }
+
+    /// Beside the loop, after whatever was to be written before: a slow disk must not look like a server
+    /// that was stopped. An error shows at the next promise at the latest.
+    fn remember(&mut self, state: LocalState) {
+        let (store, before) = (self.store.clone(), self.persisting.take());
+        self.persisting = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                before.await.map_err(|error| error.to_string())??;
+            }
+            let writing = tokio::task::spawn_blocking(move || store.persist_local(&state));
+            let written = writing.await.map_err(|error| error.to_string())?;
+            written.map_err(|error| error.to_string())
+        }));
     }
 
     /// What is not durable must not be followed by anything that rests on it: end here.
@@ -182,11 +221,13 @@ mod tests {
                 addresses: BTreeMap::new(),
                 call_timeout: Duration::from_secs(1),
                 staging: folder.join("staged"),
+                connect: tonic::transport::Endpoint::connect_lazy,
             },
             disk_reserve: 0,
             queued_updates: 4,
             subscriber_buffer: 4,
             force_lead: false,
+            clock: crate::node::boot_clock,
         };
         let (_, stopped) = oneshot::channel();
         (assemble(parts, stopped).1, local)

@@ -64,6 +64,24 @@ impl NodeHandle {
         answer.await.map_err(|_| Refused::OutcomeUnknown)?
     }
 
+    /// Brings updates into the log in this order, and waits until all are committed.
+    ///
+    /// # Errors
+    /// When one of them was not taken, or its outcome is unknown: any of them may take effect.
+    pub async fn execute_all(&self, payloads: Vec<Bytes>) -> Result<(), Refused> {
+        let mut answers = Vec::with_capacity(payloads.len());
+        for payload in payloads {
+            let (reply, answer) = oneshot::channel();
+            let request = Request::Execute { payload, reply };
+            self.requests.send(request).await.map_err(|_| Refused::ShuttingDown)?;
+            answers.push(answer);
+        }
+        for answer in answers {
+            answer.await.map_err(|_| Refused::OutcomeUnknown)??;
+        }
+        Ok(())
+    }
+
     /// Waits until everything that was acknowledged before this call can be read here, and it is sure
     /// that no other server has acknowledged more (P15).
     ///

@@ -19,13 +19,15 @@ mod driver;
 mod effects;
 mod handle;
 mod hub;
+mod points;
+mod reconcile;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
 pub use desk::{Action, Desk, Executed, Input, Refused};
-pub use driver::{LinkSettings, Parts, Running, start};
+pub use driver::{LinkSettings, Parts, Running, boot_clock, start};
 pub use handle::{NodeHandle, Standing};
 pub use hub::{Changes, Ended, Hub, Subscription};
 pub use sessions::{Moment, Sessions, TokenOwner};

@@ -12,8 +12,10 @@ use tokio::{
     time::{Duration, timeout},
 };
 
+use super::points;
 use crate::{
     cluster::{Body, Epoch, Hash, Message, Position, SendLog, ServerId, Updates},
+    failpoint::{self, Point},
     peers::{Answer, Calls, Heard, Rpc},
     store::{Store, StoreError, verify_snapshot},
     wire::{cluster::Envelope, peer::SnapshotParts},
@@ -67,7 +69,10 @@ async fn try_send_log(
         let entries = store.read(move |reader| reader.entries(first, until, PART_BYTES)).await?;
         let Some(last) = entries.last().map(|entry| entry.position()) else { return Ok(()) };
         *updates = Updates { entries: Arc::new(entries), known_committed, ..updates.clone() };
+        let [before, sent] = points::of(&template.body);
+        failpoint::reach(before);
         send(answers, Answer::Message(template.clone())).await?;
+        failpoint::reach(sent);
         if last.seq >= until {
             return Ok(());
         }
@@ -99,7 +104,9 @@ pub(super) async fn send_snapshot(
     // Whoever went away while it waited has asked again since.
     let Some(answers) = calls.sender(to, Rpc::Register, order.nonce) else { return };
     let sent = async {
+        failpoint::reach(Point::SnapshotBefore);
         let snapshot = Outgoing::make(&store, &name).await?;
+        failpoint::reach(Point::SnapshotMade);
         drop(turn);
         snapshot.stream(&answers, order).await
     };
@@ -147,7 +154,9 @@ impl Outgoing {
         let mut offset = 0;
         while let Some(data) = next_chunk(&mut reading).await? {
             let length = data.len() as u64;
+            failpoint::reach(Point::ChunkBefore);
             send(answers, Answer::Part(parts.chunk(offset, data))).await?;
+            failpoint::reach(Point::ChunkSent);
             offset += length;
         }
         Ok(self.size)
@@ -193,6 +202,7 @@ pub(super) async fn verify(message: Message, file: TempPath, heard: mpsc::Sender
     let verifying = tokio::task::spawn_blocking(move || (verify_snapshot(&file), file));
     match verifying.await {
         Ok((Ok(found), file)) if found == position => {
+            failpoint::reach(Point::SnapshotVerified);
             let _ = heard.send(Heard::SoundSnapshot { message, file }).await;
         }
         Ok((Ok(_), _)) => tracing::warn!("dropped a snapshot that stands elsewhere than it said"),

@@ -66,18 +66,18 @@ pub enum Answer {
 }
 
 type Key = (ServerId, Rpc, u64);
-type Slots = Arc<Mutex<HashMap<Key, mpsc::Sender<Answer>>>>;
+type Slots = Arc<Mutex<HashMap<Key, Vec<mpsc::Sender<Answer>>>>>;
 
 /// The calls that wait, by who asked, what, and the question's nonce. A stream of updates waits under
-/// nonce 0 for as long as it lives, for its acknowledgements may come in any order.
+/// nonce 0 for as long as it lives, for its acknowledgements may come in any order. Where several wait
+/// under one key, all hear the answer: an old question that is said again takes no answer from anybody.
 #[derive(Clone, Default)]
 pub struct Calls {
     slots: Slots,
 }
 
 impl Calls {
-    /// Lets a call wait; it ends waiting when the guard is dropped. A newer call under the same key
-    /// takes the place of the older, which then hears nothing more.
+    /// Lets a call wait; it ends waiting when the guard is dropped.
     pub fn wait(
         &self,
         peer: ServerId,
@@ -85,28 +85,27 @@ impl Calls {
         nonce: u64,
         answers: mpsc::Sender<Answer>,
     ) -> Waiting {
-        let key = (peer, rpc, if rpc == Rpc::Accept { 0 } else { nonce });
-        self.lock().insert(key, answers.clone());
+        let key = key(peer, rpc, nonce);
+        self.lock().entry(key).or_default().push(answers.clone());
         Waiting { slots: self.slots.clone(), key, answers }
     }
 
     /// Hands an answer to the call that waits for it. Returns the message if it is a question.
     pub fn answer(&self, message: Message) -> Option<Message> {
         let Some(rpc) = Rpc::answered_by(&message.body) else { return Some(message) };
-        if let Some(answers) = self.sender(message.to, rpc, message.nonce) {
+        for answers in self.lock().get(&key(message.to, rpc, message.nonce)).into_iter().flatten() {
             // A full or closed channel means that the asker went away or is slow: it asks again.
-            let _ = answers.try_send(Answer::Message(message));
+            let _ = answers.try_send(Answer::Message(message.clone()));
         }
         None
     }
 
-    /// Where to stream a long answer; `None` when nobody waits any more.
+    /// Where to stream a long answer: to the newest call; `None` when nobody waits any more.
     pub fn sender(&self, peer: ServerId, rpc: Rpc, nonce: u64) -> Option<mpsc::Sender<Answer>> {
-        let key = (peer, rpc, if rpc == Rpc::Accept { 0 } else { nonce });
-        self.lock().get(&key).cloned()
+        self.lock().get(&key(peer, rpc, nonce))?.last().cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, mpsc::Sender<Answer>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Vec<mpsc::Sender<Answer>>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,11 +120,17 @@ pub struct Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = slots.get(&self.key).is_some_and(|slot| slot.same_channel(&self.answers));
-        if own {
-            slots.remove(&self.key);
+        if let Some(waiting) = slots.get_mut(&self.key) {
+            waiting.retain(|answers| !answers.same_channel(&self.answers));
+            if waiting.is_empty() {
+                slots.remove(&self.key);
+            }
         }
     }
+}
+
+fn key(peer: ServerId, rpc: Rpc, nonce: u64) -> Key {
+    (peer, rpc, if rpc == Rpc::Accept { 0 } else { nonce })
 }
 
 #[cfg(test)]
@@ -171,5 +176,21 @@ mod tests {
         let _second = calls.wait(ServerId(2), Rpc::Accept, 2, new);
         drop(first);
         assert!(calls.sender(ServerId(2), Rpc::Accept, 9).is_some());
+    }
+
+    #[test]
+    fn a_stream_that_says_old_things_again_takes_no_acknowledgement_from_the_living_one() {
+        let calls = Calls::default();
+        let (living, mut living_answers) = mpsc::channel(2);
+        let (again, _again_answers) = mpsc::channel(1);
+        let _living = calls.wait(ServerId(2), Rpc::Accept, 1, living);
+        let replay = calls.wait(ServerId(2), Rpc::Accept, 2, again);
+        let hash = crate::cluster::Hash([1; 32]);
+        let accepted = Body::Accepted { epoch: Epoch::ZERO, seq: 1, hash, digest: hash };
+        calls.answer(message(2, 7, accepted.clone()));
+        assert!(living_answers.try_recv().is_ok());
+        drop(replay);
+        calls.answer(message(2, 8, accepted));
+        assert!(living_answers.try_recv().is_ok());
     }
 }

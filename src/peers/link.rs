@@ -15,7 +15,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Heard, SECRET_KEY, Settings, transfer};
+use super::{Heard, Merger, SECRET_KEY, Settings, transfer};
 use crate::{
     cluster::{Epoch, Incarnation, Message, ServerId},
     wire::{
@@ -78,8 +78,8 @@ impl Link {
             peer,
             settings: settings.clone(),
             heard: heard.clone(),
-            control: client(address),
-            bulk: client(address),
+            control: client(address, settings.connect),
+            bulk: client(address, settings.connect),
             secret: settings.secret.parse().ok().filter(|_| !settings.secret.is_empty()),
         });
         let (batches, queue) = mpsc::channel(BATCHES);
@@ -95,6 +95,10 @@ impl Link {
             tasks: tasks.clone(),
             stop: stop.clone(),
         }
+    }
+
+    pub(super) fn merger(&self) -> Merger {
+        Merger::new(self.caller.clone())
     }
 
     pub(super) fn send(&mut self, message: Message) {
@@ -161,7 +165,7 @@ fn replace(running: &mut Option<Transfer>, next: Transfer) {
 
 /// Why a call to another server ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub enum CallError {
     #[error("{}: {}", .0.code(), .0.message())]
     Status(#[from] Status),
     #[error(transparent)]
@@ -267,7 +271,7 @@ impl Caller {
     }
 }
 
-fn client(address: &str) -> Client {
+fn client(address: &str, connect: fn(&Endpoint) -> Channel) -> Client {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .expect("addresses are checked with the configuration")
         .connect_timeout(Duration::from_millis(500))
@@ -277,7 +281,7 @@ fn client(address: &str) -> Client {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(4 * 1024 * 1024)
         .initial_connection_window_size(8 * 1024 * 1024);
-    ReplicationServiceClient::new(endpoint.connect_lazy())
+    ReplicationServiceClient::new(connect(&endpoint))
 }
 
 #[cfg(test)]

@@ -13,9 +13,11 @@
 
 mod calls;
 mod link;
+mod merger;
 mod transfer;
 
 pub use calls::{Answer, Calls, Rpc, Waiting};
+pub use merger::{Merger, NotMerged};
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -26,6 +28,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::{Channel, Endpoint};
 
 use crate::cluster::{Message, Seq, ServerId};
 use link::Link;
@@ -48,6 +51,8 @@ pub struct Settings {
     pub staging: PathBuf,
     /// The end of the own log as it becomes durable: paces the reading of missing entries.
     pub log_end: watch::Receiver<Seq>,
+    /// How connections are made: [`Endpoint::connect_lazy`], which is TCP, or a simulated network.
+    pub connect: fn(&Endpoint) -> Channel,
 }
 
 /// What the links hear.
@@ -68,6 +73,13 @@ pub enum Heard {
         message: Message,
         /// The file in the staging folder; removed when this is dropped.
         file: TempPath,
+    },
+    /// What the own history held alone was brought to another server, or not.
+    Reconciled {
+        /// What the core calls it.
+        op: u64,
+        /// Whether all of it is committed there.
+        done: bool,
     },
     /// A connection with this server ended or could not be made.
     StreamEnded(ServerId),
@@ -110,6 +122,11 @@ impl Peers {
             Some(link) => link.send(message),
             None => tracing::warn!(to = %message.to, "dropped a message to an unknown server"),
         }
+    }
+
+    /// Brings updates to that server for merging; `None` for an unknown one.
+    pub fn merger(&self, to: ServerId) -> Option<Merger> {
+        self.links.get(&to).map(Link::merger)
     }
 
     /// Connects twice, 5 ms apart, and reports whether both connects were refused.

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     cluster::{Body, Hash, Message},
+    failpoint::{self, Point},
     wire::{
         cluster::{FetchLogRequest, RegisterFollowerRequest},
         peer::{self, RegisterPart},
@@ -120,6 +121,7 @@ impl Incoming {
         self.hasher.update(&data);
         self.file.write_all(&data).await?;
         self.written += data.len() as u64;
+        failpoint::reach(Point::ChunkTaken);
         Ok(())
     }
 
@@ -133,6 +135,7 @@ impl Incoming {
         }
         self.file.flush().await?;
         self.file.sync_all().await?;
+        failpoint::reach(Point::SnapshotTaken);
         Ok((self.complete, self.path))
     }
 }

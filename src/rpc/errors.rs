@@ -118,6 +118,11 @@ pub(super) fn malformed(words: impl std::fmt::Display) -> Status {
     Status::invalid_argument(words.to_string())
 }
 
+/// A member wants something of an epoch that this server does not lead.
+pub(super) fn leads_another_epoch() -> Status {
+    Status::failed_precondition("this server does not lead that epoch")
+}
+
 /// A member's question got no answer in time.
 pub(super) fn unanswered() -> Status {
     Status::deadline_exceeded("the question was not answered in time")

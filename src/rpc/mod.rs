@@ -103,7 +103,6 @@ pub fn router(
         node: node.clone(),
         id,
         cluster: config.cluster.name.clone(),
-        secret,
         others: config.servers.keys().copied().filter(|other| *other != id).collect(),
         stop: stop.clone(),
     };
@@ -137,7 +136,10 @@ pub fn router(
         .add_service(MessageServiceServer::new(messages::Messages { context }))
         .add_service(EventServiceServer::new(events))
         .add_service(ClusterServiceServer::new(status))
-        .add_service(ReplicationServiceServer::new(replication))
+        .add_service(ReplicationServiceServer::with_interceptor(
+            replication,
+            replication::members_only(secret),
+        ))
         .add_service(health)
         .add_service(reflection);
     Ok(router)

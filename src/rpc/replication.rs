@@ -20,6 +20,7 @@ use crate::{
     wire::{
         cluster::{self as proto, replication_service_server::ReplicationService},
         peer::{self, Question},
+        update,
     },
 };
 
@@ -38,34 +39,28 @@ pub(super) struct Replication {
     pub(super) node: NodeHandle,
     pub(super) id: ServerId,
     pub(super) cluster: String,
-    pub(super) secret: Option<String>,
     pub(super) others: BTreeSet<ServerId>,
     pub(super) stop: CancellationToken,
 }
 
 impl Replication {
-    /// Looks at the secret of a call.
-    fn check_secret<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let Some(secret) = &self.secret else { return Ok(()) };
-        let shown = request.metadata().get(SECRET_KEY).map(|value| value.as_bytes());
-        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(secret.as_bytes())));
-        if right { Ok(()) } else { Err(errors::stranger()) }
-    }
-
     /// Looks at who speaks to whom in which cluster, and parses the rest.
     fn admit(
         &self,
         envelope: Option<&proto::Envelope>,
         question: impl FnOnce() -> Question,
     ) -> Result<Message, Status> {
-        let envelope = envelope.ok_or_else(errors::stranger)?;
-        let known = envelope.cluster == self.cluster
-            && self.others.contains(&ServerId(envelope.from))
-            && envelope.to == self.id.0;
-        if !known {
-            return Err(errors::stranger());
-        }
+        self.check_envelope(envelope)?;
         question().parse().map_err(errors::malformed)
+    }
+
+    fn check_envelope(&self, envelope: Option<&proto::Envelope>) -> Result<(), Status> {
+        let known = envelope.is_some_and(|envelope| {
+            envelope.cluster == self.cluster
+                && self.others.contains(&ServerId(envelope.from))
+                && envelope.to == self.id.0
+        });
+        if known { Ok(()) } else { Err(errors::stranger()) }
     }
 
     /// Hands a question to the core and returns where its answers will come.
@@ -95,6 +90,18 @@ impl Replication {
     }
 }
 
+/// Looks at the secret of a call, before a byte of its messages is read.
+pub(super) fn members_only(
+    secret: Option<String>,
+) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone {
+    move |request| {
+        let Some(secret) = &secret else { return Ok(request) };
+        let shown = request.metadata().get(SECRET_KEY).map(|value| value.as_bytes());
+        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(secret.as_bytes())));
+        if right { Ok(request) } else { Err(errors::stranger()) }
+    }
+}
+
 #[tonic::async_trait]
 impl ReplicationService for Replication {
     type RegisterFollowerStream = Answers<proto::RegisterFollowerResponse>;
@@ -105,7 +112,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::HeartbeatRequest>,
     ) -> Result<Response<proto::HeartbeatResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Heartbeat(request))?;
@@ -116,7 +122,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::PrepareRequest>,
     ) -> Result<Response<proto::PrepareResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Prepare(request))?;
@@ -127,7 +132,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::EvictRequest>,
     ) -> Result<Response<proto::EvictResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Evict(request))?;
@@ -138,7 +142,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::ResignRequest>,
     ) -> Result<Response<proto::ResignResponse>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Resign(request))?;
@@ -150,7 +153,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::RegisterFollowerRequest>,
     ) -> Result<Response<Self::RegisterFollowerStream>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Register(request))?;
@@ -168,7 +170,6 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::FetchLogRequest>,
     ) -> Result<Response<Self::FetchLogStream>, Status> {
-        self.check_secret(&request)?;
         let request = request.into_inner();
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Fetch(request))?;
@@ -181,11 +182,32 @@ impl ReplicationService for Replication {
         Ok(Response::new(long_answer(asked, encode, |_| false, self.stop.clone())))
     }
 
+    async fn reconcile(
+        &self,
+        request: Request<proto::ReconcileRequest>,
+    ) -> Result<Response<proto::ReconcileResponse>, Status> {
+        let request = request.into_inner();
+        self.check_envelope(request.envelope.as_ref())?;
+        let epoch = peer::epoch_of(request.epoch).map_err(errors::malformed)?;
+        let updates = request.updates;
+        if !updates.iter().all(|bytes| update::is_merge(bytes)) {
+            return Err(errors::malformed("only what can be merged may be brought"));
+        }
+        let standing = self.node.standing();
+        if !standing.serving || standing.epoch != epoch {
+            return Err(errors::leads_another_epoch());
+        }
+        let merging = self.stop.run_until_cancelled(self.node.execute_all(updates));
+        match merging.await {
+            Some(Ok(())) => Ok(Response::new(proto::ReconcileResponse {})),
+            _ => Err(errors::unanswered()),
+        }
+    }
+
     async fn accept_updates(
         &self,
         request: Request<Streaming<proto::AcceptUpdatesRequest>>,
     ) -> Result<Response<Self::AcceptUpdatesStream>, Status> {
-        self.check_secret(&request)?;
         let (sender, answers) = mpsc::channel(ANSWERS);
         let inbound = InboundUpdates { service: self.clone(), answers: sender };
         let stop = self.stop.clone();

@@ -13,12 +13,17 @@ mod tests;
 
 use std::{collections::BTreeMap, io, net::TcpListener, num::NonZeroUsize, time::Duration};
 
-use tokio::{sync::mpsc, task::AbortHandle};
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    task::AbortHandle,
+};
+use tokio_stream::{Stream, wrappers::TcpListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::{Channel, Endpoint, server::Connected};
 
 use crate::{
-    cluster::{Boot, Hash, ServerId},
+    cluster::{Boot, Hash, ServerId, Time},
     config::{Config, ConfigError},
     node::{self, LinkSettings, Parts, Running},
     rpc::{self, Services},
@@ -90,6 +95,49 @@ pub async fn run(
     listener: impl FnOnce() -> Result<TcpListener, ServerError>,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
+    let network = || {
+        let port = listener()?;
+        let failed = |error| listen_error(&port, error);
+        let serving = port.try_clone().map_err(failed)?;
+        let serving = tokio::net::TcpListener::from_std(serving).map_err(failed)?;
+        Ok(Network {
+            incoming: TcpListenerStream::new(serving),
+            connect: Endpoint::connect_lazy,
+            clock: node::boot_clock,
+            // A second handle of the port keeps it open until the very end.
+            port: Some(port),
+        })
+    };
+    run_over(config, id, options, network, stop).await
+}
+
+/// What a server hears and speaks over.
+pub struct Network<Incoming> {
+    /// The connections that others make.
+    pub incoming: Incoming,
+    /// Makes a connection to another server.
+    pub connect: fn(&Endpoint) -> Channel,
+    /// Tells the time that passed for this server.
+    pub clock: fn() -> Time,
+    /// Kept until the server has ended.
+    pub port: Option<TcpListener>,
+}
+
+/// As [`run`], over any network.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_over<Incoming, Connection>(
+    config: Config,
+    id: ServerId,
+    options: Options,
+    network: impl FnOnce() -> Result<Network<Incoming>, ServerError>,
+    stop: CancellationToken,
+) -> Result<(), ServerError>
+where
+    Incoming: Stream<Item = io::Result<Connection>> + Send + 'static,
+    Connection: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+{
     config.server(id)?;
     let secret = config.cluster.secret()?.map(|secret| secret.to_string());
     let opened = Store::open(OpenOptions {
@@ -97,9 +145,7 @@ pub async fn run(
         fresh_uuid: *uuid::Uuid::new_v4().as_bytes(),
         readers: NonZeroUsize::new(config.storage.read_connections).unwrap_or(NonZeroUsize::MIN),
     })?;
-    // A second handle of the port keeps it open until the very end.
-    let port = listener()?;
-    let serving_port = port.try_clone().map_err(|error| listen_error(&port, error))?;
+    let Network { incoming, connect, clock, port } = network()?;
     tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
     if config.is_loopback() && config.cluster.secret_file.is_none() {
         tracing::info!(
@@ -108,7 +154,8 @@ pub async fn run(
     }
 
     let links_secret = secret.clone().unwrap_or_default();
-    let mut running = node::start(parts(&config, id, options, opened, links_secret)?);
+    let mut running =
+        node::start(parts(&config, id, options, opened, (links_secret, connect, clock))?);
     let services = Services {
         node: running.handle.clone(),
         id,
@@ -116,7 +163,7 @@ pub async fn run(
         config: config.clone(),
         stop: CancellationToken::new(),
     };
-    let serving = Serving::start(services, serving_port, &config, &running)?;
+    let serving = Serving::start(services, incoming, &config, &running)?;
     let failure = tokio::select! {
         failure = running.ended() => failure,
         () = stop.cancelled() => {
@@ -140,20 +187,20 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(
+    fn start<Connection>(
         services: Services,
-        port: TcpListener,
+        incoming: impl Stream<Item = io::Result<Connection>> + Send + 'static,
         config: &Config,
         running: &Running,
-    ) -> Result<Serving, ServerError> {
+    ) -> Result<Serving, ServerError>
+    where
+        Connection: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+    {
         let (tasks, stop) = (TaskTracker::new(), services.stop.clone());
-        let listener = tokio::net::TcpListener::from_std(port)
-            .map_err(|error| ServerError::Serve(error.to_string()))?;
         let router =
             rpc::router(services, &tasks).map_err(|error| ServerError::Serve(error.to_string()))?;
         let stopping = stop.clone();
         let listening = tasks.spawn(async move {
-            let incoming = TcpListenerStream::new(listener);
             let served =
                 router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
             if let Err(error) = served {
@@ -182,7 +229,7 @@ fn parts(
     id: ServerId,
     options: Options,
     opened: Opened,
-    secret: String,
+    (secret, connect, clock): (String, fn(&Endpoint) -> Channel, fn() -> Time),
 ) -> Result<Parts, ServerError> {
     let (completed, completions) = mpsc::channel(COMPLETIONS);
     let writer = WriterHandle::spawn(
@@ -217,11 +264,13 @@ fn parts(
             addresses: others,
             call_timeout: config.failover.timing.failure_timeout * 2,
             staging,
+            connect,
         },
         disk_reserve: config.storage.reserve_bytes,
         queued_updates: config.limits.queued_updates,
         subscriber_buffer: config.limits.subscriber_buffer,
         force_lead: options.force_lead,
+        clock,
     })
 }
 

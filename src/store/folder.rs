@@ -10,6 +10,7 @@ use super::{
     error::StoreError,
     local::{self, LocalStore},
 };
+use crate::failpoint::{self, Point};
 
 const LOCK: &str = "LOCK";
 const CURRENT: &str = "CURRENT";
@@ -107,7 +108,9 @@ impl Folder {
         sync(&self.root)?;
         let new = self.root.join(CURRENT_NEW);
         write_durably(&new, &format!("{GENERATION}{generation:06}\n"))?;
+        failpoint::reach(Point::SwitchBefore);
         fs::rename(&new, self.root.join(CURRENT)).map_err(StoreError::io("replace CURRENT"))?;
+        failpoint::reach(Point::SwitchAfter);
         sync(&self.root)
     }
 
@@ -203,13 +206,16 @@ pub fn reset(data_dir: &Path, fresh_uuid: [u8; 16]) -> Result<Option<PathBuf>, S
         fs::rename(&current, copy.join(CURRENT)).map_err(StoreError::io("set CURRENT aside"))?;
         sync(&folder.root)?;
     }
+    failpoint::reach(Point::ResetUnnamed);
     for generation in &generations {
         let from = folder.generation(*generation);
         let to = copy.join(format!("{GENERATION}{generation:06}"));
         fs::rename(from, to).map_err(StoreError::io("set the old database aside"))?;
     }
     sync(&folder.root)?;
+    failpoint::reach(Point::ResetMoved);
     LocalStore::open_or_make(&folder.local_path(), fresh_uuid)?.reset(fresh_uuid, lineage)?;
+    failpoint::reach(Point::ResetForgotten);
     if generations.is_empty() {
         return Ok(None);
     }

@@ -21,7 +21,10 @@ use super::{
     snapshot,
     writer::Writer,
 };
-use crate::cluster::{LocalState, LogSummary, Position};
+use crate::{
+    cluster::{LocalState, LogSummary, Position},
+    failpoint::{self, Point},
+};
 
 /// How to open a data folder.
 #[derive(Clone, Debug)]
@@ -181,20 +184,25 @@ impl Shared {
         staged: &Path,
         aside: Option<u64>,
     ) -> Result<SqliteConnection, StoreError> {
+        failpoint::reach(Point::InstallBefore);
         folder::sync(staged)?;
         let old = self.generation();
         let new = self.folder.make_generation()?;
         let database = self.folder.database(new);
         std::fs::rename(staged, &database)
             .map_err(StoreError::io(format!("move {} into place", staged.display())))?;
+        failpoint::reach(Point::InstallMoved);
         let connection = connection::open_writer(&database)?;
         if let Some(updates) = aside {
             self.folder.mark_aside(old, updates)?;
+            failpoint::reach(Point::InstallMarked);
         }
         self.folder.switch_to(new)?;
         self.generation.store(new, Ordering::SeqCst);
         self.pool.clear();
+        failpoint::reach(Point::InstallRetire);
         self.folder.retire(old)?;
+        failpoint::reach(Point::InstallAfter);
         Ok(connection)
     }
 

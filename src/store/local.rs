@@ -18,7 +18,10 @@ use super::{
     folder::{Folder, sync},
     log,
 };
-use crate::cluster::{Epoch, Hash, LocalState, PeerMemory, ServerId};
+use crate::{
+    cluster::{Epoch, Hash, LocalState, PeerMemory, ServerId},
+    failpoint::{self, Point},
+};
 
 /// The version of this little schema.
 const VERSION: i64 = 1;
@@ -145,6 +148,7 @@ impl LocalStore {
     pub(super) fn persist(&mut self, new: &LocalState) -> Result<(), StoreError> {
         assert!(new.promised >= self.state.promised, "a promise is never taken back");
         assert!(new.starts >= self.state.starts, "a start is never uncounted");
+        failpoint::reach(Point::PersistBefore);
         let has_generation = self.has_generation;
         let (old, path) = (&self.state, &self.path);
         self.connection
@@ -154,6 +158,7 @@ impl LocalStore {
                 reason: format!("{error} ({})", path.display()),
             })?;
         self.state = new.clone();
+        failpoint::reach(Point::PersistAfter);
         Ok(())
     }
 }

@@ -23,6 +23,13 @@ table! {
 }
 
 table! {
+    account_aliases (account_id) {
+        account_id -> Binary,
+        account -> BigInt,
+    }
+}
+
+table! {
     sessions (id) {
         id -> BigInt,
         session_id -> Binary,
@@ -36,6 +43,13 @@ table! {
 
 table! {
     session_tokens (token_hash) {
+        token_hash -> Binary,
+        session -> BigInt,
+    }
+}
+
+table! {
+    ended_tokens (token_hash) {
         token_hash -> Binary,
         session -> BigInt,
     }
@@ -90,6 +104,13 @@ table! {
 }
 
 table! {
+    message_aliases (message_id) {
+        message_id -> Binary,
+        message -> BigInt,
+    }
+}
+
+table! {
     changes (conversation, position, message) {
         conversation -> BigInt,
         position -> BigInt,
@@ -127,11 +148,11 @@ table! {
 }
 
 table! {
-    divergence (position) {
-        position -> BigInt,
+    divergence (epoch_number, epoch_server) {
         epoch_number -> BigInt,
         epoch_server -> BigInt,
         common_seq -> BigInt,
+        position -> BigInt,
     }
 }
 

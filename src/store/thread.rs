@@ -15,7 +15,10 @@ use super::{
     error::StoreError,
     writer::{Applied, Writer},
 };
-use crate::cluster::{Entry, Hash, LogSummary, OpId, Seq};
+use crate::{
+    cluster::{Entry, Hash, LogSummary, OpId, Seq},
+    failpoint::{self, Point},
+};
 
 /// The protocol keeps one batch in flight, so a handful of commands wait at most.
 const INBOX: usize = 1_024;
@@ -163,11 +166,34 @@ fn serve(
         if matches!(command, WriterCommand::Close) {
             break;
         }
-        if let Some(completion) = writer.carry_out(command)? {
+        let points = points(&command);
+        if let Some([before, _]) = points {
+            failpoint::reach(before);
+        }
+        let completion = writer.carry_out(command)?;
+        if let Some([_, after]) = points {
+            failpoint::reach(after);
+        }
+        if let Some(completion) = completion {
             tell(completion);
         }
     }
-    writer.close()
+    failpoint::reach(Point::CloseBefore);
+    writer.close()?;
+    failpoint::reach(Point::CloseAfter);
+    Ok(())
+}
+
+/// Where a test may let the server die: before and after the command. An installation has points of its own.
+fn points(command: &WriterCommand) -> Option<[Point; 2]> {
+    match command {
+        WriterCommand::Apply { .. } => Some([Point::ApplyBefore, Point::ApplyAfter]),
+        WriterCommand::Commit { .. } => Some([Point::CommitBefore, Point::CommitAfter]),
+        WriterCommand::Rollback => Some([Point::RollbackBefore, Point::RollbackAfter]),
+        WriterCommand::Store { .. } => Some([Point::StoreBefore, Point::StoreAfter]),
+        WriterCommand::Trim { .. } => Some([Point::TrimBefore, Point::TrimAfter]),
+        WriterCommand::Install { .. } | WriterCommand::Close => None,
+    }
 }
 
 impl Writer {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     chat::{Change, Outcome, Refusal},
     cluster::{Entry, Hash, LogSummary, Payload, Seq},
+    failpoint::{self, Point},
 };
 
 /// What came of applying entries.
@@ -92,6 +93,7 @@ impl Writer {
         assert!(self.before.is_none(), "a follower has no open transaction");
         let lineage = self.head.map_or(lineage, |head| head.lineage);
         let applied = self.apply_after(entries, Some(lineage))?;
+        failpoint::reach(Point::StoreApplied);
         self.commit()?;
         Ok(applied.digest)
     }
@@ -106,6 +108,7 @@ impl Writer {
         self.begin()?;
         head.first = log::trim(&mut self.connection, &head, until)?;
         self.head = Some(head);
+        failpoint::reach(Point::TrimApplied);
         self.commit()
     }
 

@@ -3,6 +3,8 @@
 //! A field is only ever added, and what is read is parsed as strictly as at the door: an update that
 //! does not parse was written by a newer program, or by nobody of us.
 
+mod merge;
+
 use bytes::Bytes;
 use prost::Message as _;
 use thiserror::Error;
@@ -54,6 +56,12 @@ pub fn decode(bytes: &[u8]) -> Result<Update, UnreadableUpdate> {
     Ok(Update { time: Timestamp(update.time_micros), request, session, command })
 }
 
+/// Whether this update can be read and takes over a step of a history that ended; other servers may bring
+/// nothing else.
+pub fn is_merge(bytes: &[u8]) -> bool {
+    decode(bytes).is_ok_and(|update| matches!(update.command, Command::Merge(_)))
+}
+
 fn encode_command(command: &Command) -> wire::update::Command {
     use wire::update::Command as Wire;
     match command {
@@ -96,6 +104,7 @@ fn encode_command(command: &Command) -> wire::update::Command {
             requests_before_micros: expire.requests_before.0,
             deleted_before_micros: expire.deleted_before.0,
         }),
+        Command::Merge(merge) => Wire::Merge(merge::encode(merge)),
     }
 }
 
@@ -127,6 +136,7 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
             requests_before: Timestamp(expire.requests_before_micros),
             deleted_before: Timestamp(expire.deleted_before_micros),
         }),
+        Wire::Merge(merge) => Command::Merge(Box::new(merge::decode(merge)?)),
     })
 }
 

@@ -82,6 +82,12 @@ impl From<Happening> for wire::event::Kind {
                 let conversation = conversation.to_string();
                 Kind::ReadMoved(wire::ReadMoved { conversation, read_seq, unread_count })
             }
+            Happening::AccountChanged { username, deleted } => {
+                Kind::AccountChanged(wire::AccountChanged {
+                    username: username.to_string(),
+                    deleted,
+                })
+            }
         }
     }
 }

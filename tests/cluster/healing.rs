@@ -1,10 +1,11 @@
 //! What a walk demands at its end: when the faults stop, everybody gets there, with the same log.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
+use bytes::Bytes;
 use chinwag::cluster::{Event, Mode, Policy, ServerId};
 
-use crate::world::World;
+use crate::world::{Log, World};
 
 /// I10 and the liveness goals: after the faults everybody gets there, with the same log.
 pub(crate) fn heal_and_demand(world: &mut World, wiped: bool) {
@@ -34,16 +35,36 @@ pub(crate) fn heal_and_demand(world: &mut World, wiped: bool) {
         return;
     }
     if world.failed.is_none() && !agree(world) {
-        let state: Vec<String> = world.ids().into_iter().map(|id| describe(world, id)).collect();
+        let state: Vec<String> = world.ids().map(|id| describe(world, id)).collect();
         world.violate(format!("I10: no agreement after healing: {}", state.join("; ")));
         return;
     }
+    demand_everything_acknowledged(world, wiped);
     let leader = world.leaders()[0];
     let update = world.submit(leader);
     world.run_for(Duration::from_millis(200));
     let done = world.acknowledged.last().map(|one| one.waiter);
     if world.failed.is_none() && (update.is_none() || done != update) {
         world.violate("L2: a healed cluster does not take updates".to_owned());
+    }
+}
+
+/// P21: under `available` what either side of a split acknowledged is there in the end. What cannot be merged any
+/// more, for the log was trimmed, is kept aside; what went with a wiped disk is gone.
+fn demand_everything_acknowledged(world: &mut World, wiped: bool) {
+    if wiped || world.failed.is_some() || (world.forced && world.policy == Policy::Majority) {
+        return;
+    }
+    let there = world.nodes[&world.leaders()[0]].updates();
+    let trimmed = world.log_cap < 100_000;
+    let aside = world.nodes.values().flat_map(|node| &node.disk.aside);
+    let kept: BTreeSet<Bytes> = aside.filter(|_| trimmed).flat_map(Log::updates).collect();
+    let lost = world
+        .acknowledged
+        .iter()
+        .find(|one| !there.contains(&one.payload) && !kept.contains(&one.payload));
+    if let Some(waiter) = lost.map(|one| one.waiter) {
+        world.violate(format!("I10: update {waiter} was acknowledged and is gone after healing"));
     }
 }
 
@@ -60,7 +81,7 @@ fn agree(world: &World) -> bool {
             && matches!(mode, Some(Mode::Follower(_) | Mode::Leader(_)))
             && status.in_sync.contains(id)
     };
-    world.ids().iter().all(same)
+    world.ids().all(|id| same(&id))
 }
 
 fn describe(world: &World, id: ServerId) -> String {

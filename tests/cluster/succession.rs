@@ -205,7 +205,7 @@ impl Busy {
             let at = self.world.core(*id)?.next_deadline()?;
             Some(at.0.max(self.until(*id)))
         };
-        self.world.ids().iter().filter_map(due).min()
+        self.world.ids().filter_map(|id| due(&id)).min()
     }
 
     fn tick(&mut self) {

@@ -82,7 +82,7 @@ impl Walks {
         } else {
             walk.fails = walk.chance.percent(15);
         }
-        let result = catch_unwind(AssertUnwindSafe(|| walk.go(self.mutant.is_none())));
+        let result = catch_unwind(AssertUnwindSafe(|| walk.go(shows_at_the_end(self.mutant))));
         if let Err(panic) = result {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -93,6 +93,11 @@ impl Walks {
         }
         world.failed
     }
+}
+
+/// Whether a walk is to heal and to be judged at its end: liveness is no concern of most mutants.
+fn shows_at_the_end(mutant: Option<Mutant>) -> bool {
+    mutant.is_none_or(|mutant| mutant == Mutant::SkipsReconcile)
 }
 
 fn begin(servers: u32, log_cap: u64, profile: &Profile) -> World {
@@ -109,7 +114,7 @@ fn begin(servers: u32, log_cap: u64, profile: &Profile) -> World {
                 Some(Mode::Follower(_) | Mode::Leader(_))
             )
         };
-        if world.ids().iter().all(full) {
+        if world.ids().all(|id| full(&id)) {
             break;
         }
     }
@@ -198,8 +203,7 @@ impl<'a> Walk<'a> {
     }
 
     fn some_server(&mut self) -> ServerId {
-        let ids = self.world.ids();
-        ids[self.chance.below(ids.len())]
+        ServerId(1 + self.chance.below(self.world.nodes.len()) as u32)
     }
 
     fn choose(&mut self) {
@@ -240,12 +244,12 @@ impl<'a> Walk<'a> {
         if self.chance.percent(5) {
             self.world.network.remove(at);
         } else if self.chance.percent(self.holds) {
-            self.held.push(self.world.network.remove(at));
+            self.held.extend(self.world.network.remove(at));
         } else if self.chance.percent(5) {
             let again = self.world.network[at].clone();
             self.world.deliver(again);
         } else {
-            let flight = self.world.network.remove(at);
+            let flight = self.world.network.remove(at).expect("it is under way");
             self.world.deliver(flight);
         }
     }
@@ -259,6 +263,8 @@ impl<'a> Walk<'a> {
             } else {
                 self.world.run_store(id);
             }
+        } else if self.world.has_merge(id) && self.chance.percent(50) {
+            self.world.run_merge(id);
         } else if self.world.has_probe(id) {
             self.world.end_probe(id);
         } else {
@@ -337,7 +343,7 @@ impl<'a> Walk<'a> {
     /// A server that has stored its join, and may not know yet whether it is committed, is cut off; the
     /// others go on without it and die.
     fn cut_off_a_joiner(&mut self) {
-        let ids = self.world.ids();
+        let ids: Vec<ServerId> = self.world.ids().collect();
         let joins = |id: &ServerId| self.world.runs(*id) && self.world.is_joining(*id);
         let Some(joiner) = ids.iter().copied().find(joins) else { return };
         for other in &ids {

@@ -5,8 +5,12 @@
 //!
 //! ```text
 //! cargo test --release --test walker -- --walks 1000000 [--policy available|majority] [--seed N]
-//!     [--servers 3] [--mutant NAME] [--trace]
+//!     [--servers 3] [--mutant NAME] [--jobs N] [--trace]
+//! cargo test --release --test walker -- --mutants [--within 2000000] [--policy …] [--mutant NAME] [--seed N]
 //! ```
+//!
+//! The second shows for each known bug and policy after how many walks it is found. Long runs take all cores
+//! unless `--jobs` says otherwise; the number of threads changes no result.
 //!
 //! With `--successions N [--load MS]` leaders of new clusters are killed on machines that take up to so many
 //! milliseconds for each thing they do.
@@ -17,6 +21,7 @@
 
 mod chance;
 mod healing;
+mod hunt;
 mod show;
 mod succession;
 mod walk;
@@ -60,33 +65,42 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let trace = arguments.iter().any(|one| one == "--trace");
     let successions = number("--successions");
-    if successions.is_some() || walks.is_none() {
+    let hunts = arguments.iter().any(|one| one == "--mutants");
+    let seed = number("--seed").unwrap_or_else(fresh_seed);
+    if successions.is_some() || (walks.is_none() && !hunts) {
         let count = successions.unwrap_or(300);
-        let seed = number("--seed").unwrap_or_else(fresh_seed);
         let load = number("--load").unwrap_or(3);
         good &= policies.iter().all(|policy| succession::demand(*policy, seed, count, load, trace));
     }
     if successions.is_some() {
         return if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    let jobs = number("--jobs").map(|count| count as usize);
+    if hunts {
+        let seed = number("--seed").unwrap_or(1);
+        let within = number("--within").unwrap_or(2_000_000);
+        good = find_mutants(mutant, &policies, seed..seed + within, jobs);
+        return if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     for policy in policies {
         let profile = Profile::new(policy, number("--servers").map(|count| count as u32), mutant);
         match walks {
+            Some(1) if trace => good &= Walks::new(&profile).walk(seed, true).is_none(),
             Some(count) => {
-                let seed = number("--seed").unwrap_or_else(fresh_seed);
-                good &= walk_for(&profile, seed, count, trace);
+                let jobs = jobs.unwrap_or_else(|| hunt::jobs(count));
+                good &= walk_for(&profile, seed, count, jobs);
             }
             None => {
-                good &= walk_for(&profile, 1, 500, false);
+                good &= walk_for(&profile, 1, 500, 1);
                 // A leader once sent, again and again, a batch that began before the receiver's log.
-                good &= walk_for(&profile, 249_973_625_253, 1, false);
-                good &= walk_for(&profile, fresh_seed(), 500, false);
+                good &= walk_for(&profile, 249_973_625_253, 1, 1);
+                good &= walk_for(&profile, seed, 500, 1);
             }
         }
     }
     if walks.is_none() {
         good &= CAUGHT.iter().all(|(mutant, policy, from, within)| {
-            is_caught(*mutant, *policy, *from..*from + *within)
+            is_caught(*mutant, *policy, *from..*from + *within, 1)
         });
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -97,10 +111,9 @@ fn fresh_seed() -> u64 {
     getrandom::u64().expect("the system's random numbers") % 1_000_000_000_000
 }
 
-fn walk_for(profile: &Profile, seed: u64, count: u64, trace: bool) -> bool {
+fn walk_for(profile: &Profile, seed: u64, count: u64, jobs: usize) -> bool {
     let began = Instant::now();
-    let walks = Walks::new(profile);
-    let failure = (seed..seed + count).find_map(|seed| Some((seed, walks.walk(seed, trace)?)));
+    let failure = hunt::first_failure(&Walks::new(profile), seed..seed + count, jobs);
     let name = profile.name();
     match failure {
         None => {
@@ -116,16 +129,34 @@ fn walk_for(profile: &Profile, seed: u64, count: u64, trace: bool) -> bool {
     }
 }
 
-fn is_caught(mutant: Mutant, policy: Policy, seeds: Range<u64>) -> bool {
+fn is_caught(mutant: Mutant, policy: Policy, seeds: Range<u64>, jobs: usize) -> bool {
     let profile = Profile::new(policy, None, Some(mutant));
-    let walks = Walks::new(&profile);
-    let first = seeds.start;
-    let found = seeds.into_iter().find_map(|seed| Some((seed, walks.walk(seed, false)?)));
+    let (first, began) = (seeds.start, Instant::now());
+    let found = hunt::first_failure(&Walks::new(&profile), seeds, jobs);
+    let (name, elapsed) = (profile.name(), began.elapsed());
     match &found {
         Some((seed, what)) => {
-            println!("{mutant:?} is caught after {} walks: {what}", seed - first + 1);
+            let walks = seed - first + 1;
+            println!("{name} is caught after {walks} walks in {elapsed:.1?}: {what}");
         }
-        None => println!("{mutant:?} is NOT caught"),
+        None => println!("{name} is NOT caught in {elapsed:.1?}"),
     }
     found.is_some()
+}
+
+/// Each known bug under each policy. Some show under one of them only; every one must under some.
+fn find_mutants(
+    wanted: Option<Mutant>,
+    policies: &[Policy],
+    seeds: Range<u64>,
+    jobs: Option<usize>,
+) -> bool {
+    let jobs = jobs.unwrap_or_else(|| hunt::jobs(u64::MAX));
+    let chosen = Mutant::ALL.iter().map(|(_, mutant)| *mutant);
+    let mut good = true;
+    for mutant in chosen.filter(|mutant| wanted.is_none_or(|wanted| wanted == *mutant)) {
+        let found = policies.iter().map(|policy| is_caught(mutant, *policy, seeds.clone(), jobs));
+        good &= found.filter(|found| *found).count() > 0;
+    }
+    good
 }

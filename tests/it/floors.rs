@@ -13,6 +13,7 @@ use std::{
 const FLOORS: &[(&str, u8)] = &[
     ("chat", 0),
     ("cluster", 0),
+    ("failpoint", 0),
     ("config", 1),
     ("telemetry", 1),
     ("wire", 1),

@@ -5,10 +5,10 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[allow(dead_code, unused_imports, reason = "shared with the benchmark and the nemesis")]
 mod harness;
 
 mod bad_input;
-mod chaos;
 mod chat;
 mod cli;
 mod events;
@@ -18,4 +18,7 @@ mod idempotency;
 mod kill_twenty;
 mod lessons;
 mod python;
+mod reconcile;
+mod strangers;
 mod surface;
+mod sweep;

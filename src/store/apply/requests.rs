@@ -4,8 +4,7 @@
 //! path, the same on every leader. Outcomes are kept as ids and seqs, and rebuilt from current rows.
 
 use diesel::{
-    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
-    SelectableHelper as _, insert_into,
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, insert_into,
 };
 use prost::Message as _;
 
@@ -14,8 +13,8 @@ use crate::{
     chat::{Call, Command, Outcome, Refusal, RequestKey, Update},
     store::{
         error::StoreError,
-        rows::{self, AccountRow, MessageRow},
-        schema::{messages, requests},
+        rows::{self, AccountRow},
+        schema::requests,
     },
     wire::log::{StoredOutcome, stored_outcome::Kind},
 };
@@ -77,7 +76,7 @@ fn scope(command: &Command, actor: Option<&AccountRow>) -> Vec<u8> {
     }
 }
 
-fn find(
+pub(super) fn find(
     context: &mut Context<'_>,
     key: &RequestKey,
     scope: &[u8],
@@ -108,39 +107,14 @@ fn to_keep(result: &Result<Outcome, Refusal>, position: i64) -> Option<Kind> {
             | Outcome::MessagesDeleted
             | Outcome::MessagesAcknowledged
             | Outcome::SessionTouched
-            | Outcome::Expired { .. },
+            | Outcome::Expired { .. }
+            | Outcome::Merged,
         ) => Kind::Done(true),
-        Err(refusal) => Kind::Refusal(number(*refusal)?),
+        Err(refusal) => Kind::Refusal(refusal.number()?),
     })
 }
 
-fn number(refusal: Refusal) -> Option<i32> {
-    match refusal {
-        Refusal::NameTaken => Some(1),
-        Refusal::NoSuchAccount => Some(2),
-        Refusal::NoSuchRoom => Some(3),
-        Refusal::NoSuchMessage => Some(4),
-        Refusal::NotAllowed => Some(5),
-        Refusal::NoSession
-        | Refusal::BadCredentials
-        | Refusal::RequestIdReused
-        | Refusal::BadField { .. }
-        | Refusal::ProofNeeded => None,
-    }
-}
-
-fn refusal(number: i32) -> Result<Refusal, StoreError> {
-    match number {
-        1 => Ok(Refusal::NameTaken),
-        2 => Ok(Refusal::NoSuchAccount),
-        3 => Ok(Refusal::NoSuchRoom),
-        4 => Ok(Refusal::NoSuchMessage),
-        5 => Ok(Refusal::NotAllowed),
-        _ => Err(rows::malformed("outcome")),
-    }
-}
-
-fn keep(
+pub(super) fn keep(
     context: &mut Context<'_>,
     key: &RequestKey,
     scope: &[u8],
@@ -182,7 +156,9 @@ fn rebuild(
     kind: Kind,
 ) -> Result<Outcome, Stop> {
     match (kind, &update.command, actor) {
-        (Kind::Refusal(number), _, _) => Err(refusal(number)?.into()),
+        (Kind::Refusal(number), _, _) => {
+            Err(Refusal::from_number(number).ok_or_else(|| rows::malformed("outcome"))?.into())
+        }
         (Kind::Session(session), Command::CreateAccount(create), _) => {
             let proof = create.proof.ok_or(Refusal::ProofNeeded)?;
             let (account, session) = session::renew(context, session, &proof, &create.token)?;
@@ -210,11 +186,7 @@ fn sent_message(
     message: i64,
     actor: &AccountRow,
 ) -> Result<Outcome, Stop> {
-    let row: MessageRow = messages::table
-        .find(message)
-        .select(MessageRow::as_select())
-        .first(context.connection)
-        .map_err(StoreError::database("read a message that was sent before"))?;
+    let row = rows::message_by_key(context.connection, message)?;
     let conversation = rows::conversation_by_key(context.connection, row.conversation)?;
     let name = rows::place(context.connection, &conversation)?.seen_by(actor.public_id()?);
     Ok(Outcome::MessageSent(Box::new(row.view(name, actor.name()?, false)?)))

@@ -4,12 +4,15 @@
 mod accounts;
 mod conversations;
 mod history;
+mod merges;
 mod messages;
 mod page;
 mod replay;
 mod sessions;
 
 pub use accounts::Credentials;
+pub use history::Resume;
+pub use merges::Merges;
 pub use messages::{Around, MessagePage};
 pub use page::Page;
 pub use replay::Replay;

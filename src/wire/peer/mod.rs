@@ -15,7 +15,7 @@ pub use answers::{
     message_of_heartbeat, message_of_prepare, message_of_register, prepare_response,
     register_response,
 };
-pub use parts::{hash_bytes, parse_hash, position_of, position_to};
+pub use parts::{epoch_of, epoch_to, hash_bytes, parse_hash, position_of, position_to};
 pub use questions::Question;
 
 use crate::{cluster::Message, wire::cluster as proto};

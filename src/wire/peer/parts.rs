@@ -24,12 +24,20 @@ pub fn parse_hash(bytes: &[u8]) -> Parsed<Hash> {
     bytes.try_into().map(Hash).map_err(|_| Malformed("a hash has 32 bytes"))
 }
 
-pub(super) fn epoch_to(epoch: Epoch) -> proto::Epoch {
+/// The wire form of an epoch.
+pub fn epoch_to(epoch: Epoch) -> proto::Epoch {
     proto::Epoch { number: epoch.number, server: epoch.server.0 }
 }
 
-pub(super) fn epoch_of(epoch: Option<proto::Epoch>) -> Parsed<Epoch> {
+/// Nobody has counted so far, and from here nobody counts over the edge.
+const GREATEST_EPOCH: u64 = 1 << 62;
+
+/// Reads an epoch that must be there.
+pub fn epoch_of(epoch: Option<proto::Epoch>) -> Result<Epoch, Malformed> {
     let epoch = epoch.ok_or(Malformed("an epoch is missing"))?;
+    if epoch.number > GREATEST_EPOCH {
+        return Err(Malformed("an epoch is too great"));
+    }
     Ok(Epoch { number: epoch.number, server: ServerId(epoch.server) })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chinwag::cluster::{Body, Effect, Epoch, Message, Seq, ServerId};
 
-use super::{Flight, World, store::StoreOp};
+use super::{Flight, World, merge::Merging, store::StoreOp};
 
 impl World {
     pub(super) fn carry_out(&mut self, id: ServerId, effects: Vec<Effect>) {
@@ -25,13 +25,18 @@ impl World {
                 }
                 self.node(id).disk.local = local;
             }
-            Effect::Send(message) => self.network.push(Flight { message, snapshot: None }),
+            Effect::Remember(local) => self.node(id).disk.local = local,
+            Effect::Send(message) => {
+                self.note_question(id, &message);
+                self.network.push_back(Flight { message, snapshot: None });
+            }
             Effect::Probe(peer) => {
                 let refused = !self.is_up(peer) && !self.is_cut(id, peer);
                 self.node(id).probes.push_back((peer, refused));
             }
             Effect::Apply { op, entries } => {
                 self.record(&entries);
+                self.note_left_out(id, &entries);
                 self.node(id).store.push_back(StoreOp::Apply(op, entries));
             }
             Effect::Commit { op } => self.node(id).store.push_back(StoreOp::Commit(op)),
@@ -49,6 +54,11 @@ impl World {
             }
             Effect::SendLog(wanted) => self.send_log(id, wanted.template, wanted.until),
             Effect::SendSnapshot { to, nonce, epoch } => self.send_snapshot(id, to, nonce, epoch),
+            Effect::Reconcile { op, leader, epoch, common, until } => {
+                let submitted = None;
+                self.node(id).merging =
+                    Some(Merging { op, leader, epoch, common, until, submitted });
+            }
             Effect::Taken(taken) => self.node(id).taken.extend(taken),
             Effect::Answer { until } => self.acknowledge(id, until),
             Effect::ServeReads { until, seq } => self.serve_reads(id, until, seq),
@@ -100,6 +110,6 @@ impl World {
         let Some(core) = self.core(id) else { return };
         let body = Body::Snapshot { epoch, position: log.last() };
         let message = core.message(to, nonce, body);
-        self.network.push(Flight { message, snapshot: Some(Arc::new(log)) });
+        self.network.push_back(Flight { message, snapshot: Some(Arc::new(log)) });
     }
 }

@@ -23,8 +23,12 @@ impl World {
         node.taken = rest;
         for (waiter, seq) in done {
             let log = self.nodes[&id].disk.log.as_ref().expect("a leader has a log");
-            let hash = log.entries[seq as usize - 1].hash;
-            self.acknowledged.push(Acknowledged { waiter, seq, hash });
+            let entry = &log.entries[seq as usize - 1];
+            let Payload::Update(payload) = &entry.payload else {
+                unreachable!("waiters have updates")
+            };
+            let (hash, payload) = (entry.hash, payload.clone());
+            self.acknowledged.push(Acknowledged { waiter, seq, hash, payload });
         }
     }
 
@@ -68,7 +72,7 @@ impl World {
         if matches!(mode, Mode::Follower(_) | Mode::Leader(_)) {
             let life = core.incarnation();
             let serving = core.serving();
-            if self.is_in_committed_view(id) {
+            if self.nodes[&id].in_sync_life != Some(life) && self.is_in_committed_view(id) {
                 self.node(id).in_sync_life = Some(life);
             }
             let Mode::Leader(epoch) = mode else { return };
@@ -103,7 +107,7 @@ impl World {
         })
     }
 
-    fn newest_view(&self, id: ServerId) -> Option<(Hash, &View)> {
+    pub(super) fn newest_view(&self, id: ServerId) -> Option<(Hash, &View)> {
         let log = self.nodes[&id].disk.log.as_ref()?;
         log.entries.iter().rev().find_map(|entry| match &entry.payload {
             Payload::View(view) => Some((entry.hash, view)),
@@ -140,6 +144,10 @@ impl World {
             });
             if let Some(member) = left_out.map(|(member, _)| *member) {
                 self.split = true;
+                let mut views = entries.iter().filter(|entry| view(entry).is_some());
+                if views.any(|entry| self.is_left_out_live(entry, member)) {
+                    self.violate(format!("I7: {id} leaves {member} out, which answers"));
+                }
                 if !self.loses && self.policy == Policy::Available {
                     self.violate(format!("I7: {id} leaves {member} out, which lives and answers"));
                 }

@@ -2,8 +2,10 @@
 //! the semantics of the real one (an open transaction is lost in a crash, the local store is durable when
 //! `Persist` returns), and the invariants, checked whenever something becomes durable or is answered.
 
+mod contact;
 mod effects;
 mod invariants;
+mod merge;
 mod store;
 mod time;
 
@@ -18,7 +20,11 @@ use chinwag::cluster::{
     Boot, Core, Entry, Epoch, Event, Hash, Incarnation, LocalState, Message, Mutant, Operation,
     Policy, Seq, ServerId, Settings, Time, Timing,
 };
-use store::{Disk, Log, StoreOp};
+use contact::Contacts;
+use merge::Merging;
+use store::{Disk, StoreOp};
+
+pub(crate) use store::Log;
 
 /// One server, up or down.
 #[derive(Clone, Debug)]
@@ -38,7 +44,9 @@ pub(crate) struct Node {
     reads: BTreeMap<u64, usize>,
     pub(crate) told: Vec<String>,
     wiped: bool,
+    contacts: Contacts,
     in_sync_life: Option<Incarnation>,
+    merging: Option<Merging>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +61,7 @@ pub(crate) struct Acknowledged {
     pub(crate) waiter: u64,
     pub(crate) seq: Seq,
     pub(crate) hash: Hash,
+    pub(crate) payload: Bytes,
 }
 
 /// Everything.
@@ -61,7 +70,8 @@ pub(crate) struct World {
     pub(crate) now: Duration,
     pub(crate) policy: Policy,
     pub(crate) nodes: BTreeMap<ServerId, Node>,
-    pub(crate) network: Vec<Flight>,
+    /// Most are delivered from its front.
+    pub(crate) network: VecDeque<Flight>,
     pub(crate) cut: BTreeSet<(ServerId, ServerId)>,
     pub(crate) acknowledged: Vec<Acknowledged>,
     pub(crate) served_reads: Vec<u64>,
@@ -75,6 +85,8 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     entries: BTreeMap<(Epoch, Seq), Hash>,
     committed_views: BTreeSet<Hash>,
+    /// Who was left out of which proposed view while it answered.
+    left_out_live: BTreeSet<(Hash, ServerId)>,
     served: BTreeMap<Epoch, Incarnation>,
     /// How many entries the servers keep.
     pub(crate) log_cap: u64,
@@ -96,7 +108,7 @@ impl World {
             now: Duration::from_secs(10),
             policy,
             nodes: BTreeMap::new(),
-            network: Vec::new(),
+            network: VecDeque::new(),
             cut: BTreeSet::new(),
             acknowledged: Vec::new(),
             served_reads: Vec::new(),
@@ -107,6 +119,7 @@ impl World {
             trace: None,
             entries: BTreeMap::new(),
             committed_views: BTreeSet::new(),
+            left_out_live: BTreeSet::new(),
             served: BTreeMap::new(),
             log_cap: 100_000,
             next_waiter: 1,
@@ -136,8 +149,9 @@ impl World {
         Disk { local, log: None, aside: Vec::new() }
     }
 
-    pub(crate) fn ids(&self) -> Vec<ServerId> {
-        self.nodes.keys().copied().collect()
+    /// All of them, in order.
+    pub(crate) fn ids(&self) -> impl DoubleEndedIterator<Item = ServerId> + use<> {
+        (1..=self.nodes.len() as u32).map(ServerId)
     }
 
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
@@ -228,6 +242,8 @@ impl World {
         node.taken.clear();
         node.reads.clear();
         node.in_sync_life = None;
+        node.merging = None;
+        node.contacts = Contacts::default();
         node.paused = false;
         node.stalled = false;
     }
@@ -293,7 +309,7 @@ impl World {
 
     pub(crate) fn leaders(&self) -> Vec<ServerId> {
         let serves = |id: &ServerId| self.core(*id).is_some_and(Core::serving);
-        self.ids().into_iter().filter(serves).collect()
+        self.ids().filter(serves).collect()
     }
 }
 
@@ -314,7 +330,9 @@ impl Node {
             reads: BTreeMap::new(),
             told: Vec::new(),
             wiped: false,
+            contacts: Contacts::default(),
             in_sync_life: None,
+            merging: None,
         }
     }
 }

@@ -80,7 +80,11 @@ impl World {
                 let node = self.node(id);
                 let entries = std::mem::take(&mut node.open);
                 let log = node.disk.log.as_mut().expect("a leader has a log");
+                let end = log.last();
                 log.entries.extend(entries.iter().cloned());
+                if entries[0].seq != end.seq + 1 || !entries[0].follows(end.hash) {
+                    self.violate(format!("I2: {id} commits what does not follow its log"));
+                }
                 self.check_commit(id, &entries);
                 self.step(id, Event::Committed { op });
             }
@@ -95,7 +99,8 @@ impl World {
                 let fits = entries[0].seq == end.0 + 1 && entries[0].follows(end.1);
                 log.entries.extend(entries.iter().cloned());
                 let digest = log.last().hash;
-                if !fits {
+                let idle = node.open.is_empty();
+                if !fits || !idle {
                     self.violate(format!("I2: {id} stores what does not follow its log"));
                 }
                 self.step(id, Event::Stored { op, digest });

@@ -29,9 +29,10 @@ impl World {
             return;
         }
         if self.nodes[&to].paused {
-            self.network.push(Flight { message, snapshot: flight.snapshot });
+            self.network.push_back(Flight { message, snapshot: flight.snapshot });
             return;
         }
+        self.note_answer(&message);
         if let Some(log) = flight.snapshot {
             self.node(to).snapshots.insert(message.nonce, log);
         }
@@ -68,6 +69,9 @@ impl World {
             for id in self.ids() {
                 while self.has_store_work(id) {
                     self.run_store(id);
+                    idle = false;
+                }
+                if self.has_merge(id) && self.run_merge(id) {
                     idle = false;
                 }
                 while self.has_probe(id) {

@@ -33,6 +33,7 @@ const PORT_IN_USE: &str = "in use";
 pub(crate) struct Cluster {
     options: Options,
     ports: Vec<u16>,
+    fronts: Vec<u16>,
     processes: BTreeMap<u32, Process>,
     folder: Option<TempDir>,
     _place: SemaphorePermit<'static>,
@@ -66,12 +67,20 @@ impl Cluster {
         // Somebody else may take a port between here and the server's start: `start_server` tries
         // again until it is free.
         let ports = free_ports(options.servers);
-        fs::write(folder.path().join("cluster.yaml"), options.config(&ports, folder.path()))
-            .expect("a config file");
+        let fronts = options.fronts.clone().unwrap_or_else(|| ports.clone());
+        let config = options.config(&ports, &fronts, folder.path());
+        fs::write(folder.path().join("cluster.yaml"), config).expect("a config file");
         if let Some(secret) = options.secret {
             fs::write(folder.path().join("secret"), secret).expect("a secret file");
         }
-        Cluster { options, ports, processes: BTreeMap::new(), folder: Some(folder), _place: place }
+        Cluster {
+            options,
+            ports,
+            fronts,
+            processes: BTreeMap::new(),
+            folder: Some(folder),
+            _place: place,
+        }
     }
 
     /// All configured IDs.
@@ -87,6 +96,11 @@ impl Cluster {
     /// The address of a server.
     pub(crate) fn address(&self, id: u32) -> String {
         format!("127.0.0.1:{}", self.ports[index(id)])
+    }
+
+    /// Where the others reach a server; its own port, unless somebody stands in between.
+    pub(crate) fn front(&self, id: u32) -> u16 {
+        self.fronts[index(id)]
     }
 
     /// A new connection to a server.
@@ -171,7 +185,43 @@ impl Cluster {
         let mut all = vec!["--id", &id, "--config", &config];
         all.extend(arguments);
         let log = self.folder().join(log);
-        Process::start(&all, &self.options.environment, self.folder(), log, input)
+        let mut environment = self.options.environment.clone();
+        for (_, value) in &mut environment {
+            *value = value.replace("{id}", &id);
+        }
+        Process::start(&all, &environment, self.folder(), log, input)
+    }
+
+    /// A server dies when it comes to this failpoint for the `nth` time from now on, or in its next life.
+    pub(crate) fn arm(&self, id: u32, point: &str, nth: u64) {
+        let file = self.folder().join(format!("failpoint-{id}"));
+        let new = file.with_extension("new");
+        fs::write(&new, format!("{point}:{nth}")).expect("a failpoint's file");
+        fs::rename(new, file).expect("at once");
+    }
+
+    /// Takes the failpoint away.
+    pub(crate) fn disarm(&self, id: u32) {
+        let _ = fs::remove_file(self.folder().join(format!("failpoint-{id}")));
+    }
+
+    /// Waits for a server to end by itself; `None` if it goes on.
+    pub(crate) async fn died(&mut self, id: u32, deadline: Duration) -> Option<Exit> {
+        let end = tokio::time::Instant::now() + deadline;
+        while self.process(id).is_running() {
+            if tokio::time::Instant::now() > end {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let exit = self.process(id).ended(Duration::from_secs(1)).await;
+        self.processes.remove(&id);
+        Some(exit)
+    }
+
+    /// Whether a server was started and did not end, as far as the test knows.
+    pub(crate) fn is_up(&self, id: u32) -> bool {
+        self.processes.contains_key(&id)
     }
 
     /// A server's process.
@@ -250,18 +300,24 @@ impl Cluster {
         .await
     }
 
-    /// Waits until the leader counts all of these servers as in sync, and returns its ID.
+    /// Waits until the leader counts all of these servers as in sync, and they do so themselves (a leader
+    /// may not have seen yet that a server died and came back); returns the leader's ID.
     pub(crate) async fn in_sync(&self, wanted: impl IntoIterator<Item = u32>) -> u32 {
         let wanted: Vec<u32> = wanted.into_iter().collect();
         let doors: Vec<Door> = wanted.iter().map(|id| self.door(*id)).collect();
         until(&format!("servers {wanted:?} in sync"), READY, || async {
+            let mut leader = None;
             for door in &doors {
-                let Some(status) = door.status().await else { continue };
-                if status.role() == Role::Leader && holds_all(&status, &wanted) {
-                    return u32::try_from(status.server_id).ok();
+                let status = door.status().await?;
+                match status.role() {
+                    Role::Leader if holds_all(&status, &wanted) => {
+                        leader = u32::try_from(status.server_id).ok();
+                    }
+                    Role::Follower => {}
+                    _ => return None,
                 }
             }
-            None
+            leader
         })
         .await
     }
@@ -285,7 +341,7 @@ fn index(id: u32) -> usize {
 }
 
 /// Ports that were free a moment ago, all different.
-fn free_ports(count: u32) -> Vec<u16> {
+pub(crate) fn free_ports(count: u32) -> Vec<u16> {
     let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listeners: Vec<TcpListener> = (0..count).map(bind).collect();
     listeners.iter().map(|listener| listener.local_addr().expect("bound").port()).collect()

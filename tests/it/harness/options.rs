@@ -12,27 +12,38 @@ pub(crate) struct Options {
     pub(crate) policy: &'static str,
     /// The servers' common secret.
     pub(crate) secret: Option<&'static str>,
-    /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`.
+    /// Where the servers are reached, if not where they listen: somebody stands in front of them.
+    pub(crate) fronts: Option<Vec<u16>>,
+    /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`; `{id}` in a
+    /// value stands for the server's ID, and relative paths begin in the cluster's folder.
     pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { servers: 3, policy: "available", secret: None, environment: Vec::new() }
+        Options {
+            servers: 3,
+            policy: "available",
+            secret: None,
+            fronts: None,
+            environment: Vec::new(),
+        }
     }
 }
 
 impl Options {
-    /// The config file for servers on these ports of loopback, with all files below `folder`.
-    pub(super) fn config(&self, ports: &[u16], folder: &Path) -> String {
+    /// The config file for servers on these ports of loopback, which the others reach at `fronts`, with
+    /// all files below `folder`.
+    pub(super) fn config(&self, ports: &[u16], fronts: &[u16], folder: &Path) -> String {
         let secret = self.secret.map(|_| folder.join("secret").display().to_string());
         let mut text = format!(
             "cluster:\n  name: test\n  policy: {}\n  secret_file: \"{}\"\nservers:\n",
             self.policy,
             secret.unwrap_or_default(),
         );
-        for (id, port) in (1..).zip(ports) {
-            writeln!(text, "  {id}: {{ address: \"127.0.0.1:{port}\" }}")
+        for (id, (port, front)) in (1..).zip(ports.iter().zip(fronts)) {
+            let at = |port| format!("\"127.0.0.1:{port}\"");
+            writeln!(text, "  {id}: {{ address: {}, listen: {} }}", at(front), at(port))
                 .expect("a string takes it");
         }
         let data = folder.join("data");

@@ -103,6 +103,12 @@ impl User {
         User { patience: PATIENCE, ..self }
     }
 
+    /// Calls this server only from now on.
+    pub(crate) fn only(self, id: u32) -> User {
+        let door = self.doors[usize::try_from(id).expect("small") - 1].clone();
+        User { doors: vec![door], at: AtomicUsize::new(0), ..self }
+    }
+
     /// The door of the server that answered last.
     pub(crate) fn door(&self) -> Door {
         self.doors[self.at.load(Ordering::Relaxed)].clone()
@@ -135,6 +141,22 @@ impl User {
         sent.unwrap_or_else(|status| panic!("{} to {to}: {status:?}", self.name))
     }
 
+    /// Asks the server at hand, once, to send a message; `None` if that did not tell the outcome.
+    pub(crate) async fn send_once(
+        &self,
+        request_id: &str,
+        to: &str,
+        body: &str,
+    ) -> Option<Result<Message, Status>> {
+        let mut door = self.door().messages();
+        let sent = door.send_message(send_request(request_id, to, body));
+        match timeout(ATTEMPT, sent).await.ok()? {
+            Ok(answer) => Some(Ok(answer.into_inner().message.expect("OK carries the message"))),
+            Err(status) if is_unknown_outcome(&status) => None,
+            Err(status) => Some(Err(status)),
+        }
+    }
+
     /// Sends a message under this request id.
     pub(crate) async fn try_send(
         &self,
@@ -142,12 +164,7 @@ impl User {
         to: &str,
         body: &str,
     ) -> Result<Message, Status> {
-        let request = SendMessageRequest {
-            request_id: request_id.into(),
-            conversation: to.into(),
-            body: body.into(),
-            reply_to: String::new(),
-        };
+        let request = send_request(request_id, to, body);
         let answer = self.call(|door| {
             let request = request.clone();
             async move { door.messages().send_message(request).await }
@@ -182,6 +199,18 @@ impl User {
         messages
     }
 
+    /// The seq of the newest message of a conversation; 0 while there is none.
+    pub(crate) async fn newest(&self, conversation: &str) -> i64 {
+        let request =
+            ListMessagesRequest { conversation: conversation.into(), page_size: 1, position: None };
+        let page = self.call(|door| {
+            let request = request.clone();
+            async move { door.messages().list_messages(request).await }
+        });
+        let page = page.await.expect("the own conversation can be read").into_inner();
+        page.messages.last().map_or(0, |message| message.seq)
+    }
+
     /// How many messages of others are unread in a conversation.
     pub(crate) async fn unread(&self, conversation: &str) -> i64 {
         let answer = self.call(|door| async move {
@@ -210,5 +239,14 @@ impl User {
             door.events().subscribe(SubscribeRequest { cursor: cursor.into() }).await
         });
         answer.await.expect("the own events can be followed").into_inner()
+    }
+}
+
+fn send_request(request_id: &str, to: &str, body: &str) -> SendMessageRequest {
+    SendMessageRequest {
+        request_id: request_id.into(),
+        conversation: to.into(),
+        body: body.into(),
+        reply_to: String::new(),
     }
 }

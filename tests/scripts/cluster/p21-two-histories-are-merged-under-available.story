@@ -1,4 +1,4 @@
-# Under available both sides of a partition go on, and when it heals the file of the one that gives way is kept aside.
+# Under available both sides of a partition go on, and when it heals the one that gives way has its updates merged.
 servers 3 available
 start 1 2 3
 run 2000
@@ -15,7 +15,9 @@ expect answered 2
 heal
 run 9000
 expect serving 2
+expect answered 3
 expect aside 1 1
-expect said 1 may have been acknowledged
+expect said 1 are merged into the history of server 2
 expect in-sync 2 1 2 3
 expect same logs
+expect everything

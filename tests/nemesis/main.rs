@@ -1,0 +1,120 @@
+//! The nemesis: faults of every kind on real server processes, while 16 senders and some subscribers go on.
+//! In the end everything that was acknowledged and every event is accounted for on every server.
+//!
+//! Plain `cargo test` does this for some seconds under each policy. For more, with an optimised build:
+//!
+//! ```text
+//! cargo test --release --test nemesis -- --seconds 600 [--policy available|majority] [--seed N]
+//!     [--partitions] [--goals]
+//! ```
+//!
+//! It kills, freezes, stops, wipes and cuts off servers, and lets their disks fail, fill and take long, as
+//! the seed says (but not when: the machine's own rhythm is not repeated). It prints how long it took from
+//! each kind of fault to the next acknowledged send; `--goals` fails if that is too long. Networks are
+//! cut under `majority` only: under `available` a cut may make two histories, which is what
+//! `--partitions` is for.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod caller;
+mod disks;
+mod episodes;
+#[allow(dead_code, unused_imports)]
+#[path = "../it/harness/mod.rs"]
+mod harness;
+mod net;
+mod times;
+mod world;
+
+use std::{env, process::ExitCode, time::Duration};
+
+use tokio::time::Instant;
+
+use episodes::{Episode, Nemesis};
+use harness::Dice;
+use world::World;
+
+/// Under each policy, in plain `cargo test`.
+const USUAL: Duration = Duration::from_secs(5);
+
+struct Run {
+    policy: &'static str,
+    seed: u64,
+    duration: Duration,
+    /// Whether the network is cut, too.
+    cuts: bool,
+    told: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let has = |name: &str| arguments.iter().any(|one| one == name);
+    if has("--list") {
+        // What asks for a list of tests finds one.
+        if !has("--ignored") {
+            println!("nemesis: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let value = |name: &str| {
+        let at = arguments.iter().position(|one| one == name)?;
+        Some(arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value")).clone())
+    };
+    let number = |name: &str| value(name).map(|text| text.parse::<u64>().expect("a number"));
+    let policies = match value("--policy").as_deref() {
+        Some("available") => vec!["available"],
+        Some("majority") => vec!["majority"],
+        Some(other) => panic!("{other} is no policy"),
+        None => vec!["available", "majority"],
+    };
+    let seconds = number("--seconds");
+    let share = u32::try_from(policies.len()).expect("two at most");
+    let duration = seconds.map_or(USUAL, |seconds| Duration::from_secs(seconds) / share);
+    // Short enough to be typed again.
+    let fresh = || getrandom::u64().expect("chance") % 1_000_000_000_000;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let mut met = true;
+    for policy in policies {
+        let seed = number("--seed").unwrap_or_else(fresh);
+        let cuts = policy == "majority" || has("--partitions");
+        let run = Run { policy, seed, duration, cuts, told: seconds.is_some() };
+        met &= runtime.block_on(harass(run));
+    }
+    if has("--goals") && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Whether the goals are met; whatever is lost, twice or out of order panics.
+async fn harass(run: Run) -> bool {
+    let Run { policy, seed, duration, cuts, told } = run;
+    println!("nemesis under {policy}: --seed {seed}");
+    let mut dice = Dice::new(seed);
+    let small = *dice.pick(&[1, 2, 3]);
+    let mut world = World::begin(policy, cuts, small).await;
+    world.told = told;
+    let end = Instant::now() + duration;
+    let mut episodes = 0;
+    while Instant::now() < end {
+        // However short the run is, there is a storm in it.
+        let first = episodes == 0;
+        let episode = if first { Episode::Storm } else { Episode::draw(&world, &mut dice) };
+        let majority = policy == "majority";
+        Nemesis { world: &mut world, dice: &mut dice, majority }.play(episode).await;
+        episodes += 1;
+    }
+    world.load.end().await;
+    let account = world.load.account(&world.cluster).await;
+    world.cluster.stop_all().await;
+    let account = match account {
+        Ok(_) => world.load.account(&world.cluster).await,
+        wrong => wrong,
+    };
+    match account {
+        Ok(words) => println!("{policy}: {episodes} episodes; {words}"),
+        Err(trouble) => panic!("{policy}, --seed {seed}, after {episodes} episodes:\n{trouble}"),
+    }
+    world.times.report(policy)
+}
