@@ -19,7 +19,7 @@ use chinwag::{
     cluster::{Hash, Position, Seq},
     node::{Ended, Executed, Hub, Refused, Sessions, Standing, Subscription, TokenOwner},
     rpc::Cursor,
-    store::{Reader, Store, StoreError},
+    store::{Credentials, Reader, Store, StoreError},
     wire::{
         self,
         chat::{CaughtUp, Event, Heartbeat, Reset, event::Kind, reset::Reason},
@@ -29,6 +29,7 @@ use chinwag::{
 use crate::{
     calls::{Ask, Call, Definite, Reply, Sight},
     chance::Chance,
+    reconcile::Merging,
     tasks::{Clock, Either, Receiver, Sender, channel, either},
 };
 
@@ -52,6 +53,8 @@ pub(crate) struct Door {
     pub(crate) standing: RefCell<Standing>,
     pub(crate) watchers: RefCell<Vec<Sender<()>>>,
     pub(crate) requests: RefCell<VecDeque<Request>>,
+    /// What it wants to bring to a leader, and what came of that.
+    pub(crate) merging: Merging,
     pub(crate) clock: Rc<Clock>,
     pub(crate) chance: RefCell<Chance>,
     /// Microseconds to add to the time: the machine's wall clock.
@@ -178,16 +181,13 @@ impl Door {
         let username = Username::parse_new(username).expect("a good name");
         for _ in 0..2 {
             let (at, known) = self.read(|reader| reader.credentials(&username)).await?;
-            let existed = known.is_some();
-            let proof =
-                known.filter(|known| known.password_hash == hashed(password)).map(|known| Proof {
-                    account: known.account.id,
-                    password_version: known.password_version,
-                });
+            let existed = !known.is_empty();
+            let taken = known.iter().any(|known| known.account.username == username);
+            let proof = proof_of(&known, password);
             let token = self.token();
             let create = CreateAccount {
                 username: username.clone(),
-                password_hash: if existed { String::new() } else { hashed(password) },
+                password_hash: if taken { String::new() } else { hashed(password) },
                 account: AccountId(self.id()),
                 session: SessionId(self.id()),
                 token,
@@ -214,12 +214,12 @@ impl Door {
     ) -> Result<Reply, Stop> {
         let username = Username::parse(username).expect("a good name");
         let (at, known) = self.read(|reader| reader.credentials(&username)).await?;
-        let known = known.filter(|known| known.password_hash == hashed(password));
-        let known = known.ok_or(Stop::Refused(Refusal::BadCredentials, at))?;
+        let proof = proof_of(&known, password);
+        let proof = proof.ok_or(Stop::Refused(Refusal::BadCredentials, at))?;
         let token = self.token();
         let login = Login {
             username,
-            proof: Proof { account: known.account.id, password_version: known.password_version },
+            proof,
             session: SessionId(self.id()),
             token,
             device_name: DeviceName::parse(device).expect("a good name"),
@@ -350,6 +350,12 @@ impl Door {
         token[16..].copy_from_slice(&self.id());
         TokenHash(token)
     }
+}
+
+/// The first of those that a name may mean whose password this is.
+fn proof_of(known: &[Credentials], password: &str) -> Option<Proof> {
+    let right = known.iter().find(|known| known.password_hash == hashed(password))?;
+    Some(Proof { account: right.account.id, password_version: right.password_version })
 }
 
 fn hashed(password: &str) -> String {

@@ -88,6 +88,10 @@ impl World {
             Kind::Reorder => self.network.reorder = 30,
             Kind::Delay => self.network.delay_ms = 1 + detail as usize % 300,
             Kind::SnapshotCut => self.network.cuts_snapshots = true,
+            Kind::MergeCut => {
+                self.network.merge_cut = Some(detail);
+                return false;
+            }
         }
         true
     }
@@ -128,7 +132,7 @@ impl World {
             Kind::Reorder => self.network.reorder = 0,
             Kind::Delay => self.network.delay_ms = 0,
             Kind::SnapshotCut => self.network.cuts_snapshots = false,
-            Kind::Restart | Kind::Shutdown | Kind::WallClock | Kind::Break => {}
+            Kind::Restart | Kind::Shutdown | Kind::WallClock | Kind::Break | Kind::MergeCut => {}
         }
     }
 
@@ -193,6 +197,9 @@ impl World {
             while let Some(command) = process.work.pop_front() {
                 let _ = process.writer.carry_out(command);
             }
+            if let Some(state) = process.unwritten.take() {
+                let _ = process.store.persist_local(&state);
+            }
             self.tasks.end(Owner::Server { server: index, life });
             let _ = process.writer.close();
         } else {
@@ -230,6 +237,7 @@ impl World {
                 self.after(after, job);
             }
         }
+        self.break_parts(index, life);
         let servers = self.servers.len();
         let broken: Vec<(u64, usize)> = self
             .calls

@@ -30,6 +30,7 @@ mod model;
 mod network;
 mod plan;
 mod process;
+mod reconcile;
 mod record;
 mod run;
 mod server;
@@ -125,6 +126,7 @@ struct Sum {
     runs: u64,
     failed: u64,
     split: u64,
+    merges: u64,
     simulated: Duration,
     steps: u64,
     calls: usize,
@@ -137,6 +139,7 @@ impl Sum {
         self.runs += 1;
         self.failed += u64::from(outcome.failed.is_some());
         self.split += u64::from(outcome.split);
+        self.merges += outcome.merges;
         self.simulated += outcome.simulated;
         self.steps += outcome.steps;
         self.calls += outcome.calls;
@@ -168,12 +171,13 @@ fn batch(wanted: &Wanted, policy: Policy, first: u64, count: u64, folder: &Path)
     }
     let rate = sum.runs as f64 * 60.0 / began.elapsed().as_secs_f64();
     println!(
-        "{policy:?}: {} seeds from {first}, {} failed, {} split; {:.1} simulated hours, {} steps, {} \
+        "{policy:?}: {} seeds from {first}, {} failed, {} split, {} merges; {:.1} simulated hours, {} steps, {} \
          calls, {} events; {rate:.0} seeds a minute; at most {:.1?} without a leader after healing, \
          {:.1?} until all agreed, {:.1?} without a leader after a last kill",
         sum.runs,
         sum.failed,
         sum.split,
+        sum.merges,
         sum.simulated.as_secs_f64() / 3_600.0,
         sum.steps,
         sum.calls,

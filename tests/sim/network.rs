@@ -37,6 +37,8 @@ pub(crate) struct Network {
     pub(crate) reorder: usize,
     pub(crate) delay_ms: usize,
     pub(crate) cuts_snapshots: bool,
+    /// How much passes before something that is brought to be merged is cut, once.
+    pub(crate) merge_cut: Option<u64>,
     arrival: BTreeMap<(Place, Place, bool), Duration>,
 }
 
@@ -70,10 +72,11 @@ impl Network {
         *before
     }
 
-    /// Everything is well again.
+    /// Everything is well again; but what is brought to be merged is brought now, and may still be cut once.
     pub(crate) fn heal(&mut self) -> Vec<Flight> {
         let held = std::mem::take(&mut self.held);
-        *self = Network { arrival: std::mem::take(&mut self.arrival), ..Network::default() };
+        let (arrival, merge_cut) = (std::mem::take(&mut self.arrival), self.merge_cut);
+        *self = Network { arrival, merge_cut, ..Network::default() };
         held
     }
 }

@@ -62,6 +62,8 @@ pub(crate) enum Kind {
     Delay,
     /// Snapshots never arrive whole.
     SnapshotCut,
+    /// What one side of a partition brings to the other is cut at a part.
+    MergeCut,
 }
 
 /// All of them, and how likely a seed has them.
@@ -92,6 +94,7 @@ const KINDS: &[(Kind, usize)] = &[
     (Kind::Reorder, 25),
     (Kind::Delay, 25),
     (Kind::SnapshotCut, 25),
+    (Kind::MergeCut, 25),
 ];
 
 impl Kind {

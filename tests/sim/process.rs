@@ -13,6 +13,7 @@ use chinwag::{
 use crate::{
     door::Request,
     network::{Flight, is_bulk},
+    reconcile::Errand,
     server::{Incoming, Process},
     world::{Job, World},
 };
@@ -119,6 +120,7 @@ impl World {
                 Incoming::Input(input) => self.handle(index, input),
                 Incoming::Snapshot(message, bytes) => self.receive_snapshot(index, message, &bytes),
                 Incoming::Call(call) => self.serve(index, call),
+                Incoming::Part(part) => self.merge_part(index, part),
             }
         }
         self.batch(index);
@@ -177,7 +179,18 @@ impl World {
     fn effect(&mut self, index: usize, effect: Effect) {
         let process = self.servers[index].process.as_mut().expect("it is up");
         match effect {
+            Effect::Remember(state) => {
+                process.unwritten = Some(state);
+                let life = process.life;
+                let after = self.micros(200, 30_000);
+                self.after(after, Job::Remember(index, life));
+            }
+            Effect::Reconcile { op, leader, epoch, common, until } => {
+                let errand = Errand { op, leader: leader.0 as usize - 1, epoch, common, until };
+                self.reconcile(index, errand);
+            }
             Effect::Persist(state) => {
+                process.unwritten = None;
                 if let Err(error) = process.store.persist_local(&state) {
                     self.violate(format!("{} cannot persist: {error}", index + 1));
                     return;

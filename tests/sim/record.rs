@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) split: bool,
     /// A disk was lost.
     pub(crate) lost: bool,
+    /// How often something was brought to be merged.
+    pub(crate) merges: u64,
     /// How many things happened.
     pub(crate) steps: u64,
     /// What went wrong first.

@@ -26,6 +26,7 @@ pub(crate) struct Outcome {
     pub(crate) calls: usize,
     pub(crate) delivered: usize,
     pub(crate) split: bool,
+    pub(crate) merges: u64,
     pub(crate) lines: Vec<String>,
     /// Without a leader after healing, until all agree, without a leader after a last kill.
     pub(crate) times: Option<[Duration; 3]>,
@@ -61,6 +62,7 @@ pub(crate) fn run(plan: &Plan, mutant: Option<Mutant>, folder: &Path, trace: boo
         calls: history.ops.iter().filter(|op| op.ended.is_some()).count(),
         delivered: history.feeds.iter().map(|feed| feed.events.len()).sum(),
         split: world.record.split,
+        merges: world.record.merges,
         lines: world.record.lines.take().unwrap_or_default(),
         times,
     };

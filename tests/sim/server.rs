@@ -12,7 +12,8 @@ use std::{
 
 use chinwag::{
     cluster::{
-        Boot, Hash, Message, Mutant, Payload, Policy, Seq, ServerId, Settings, Time, Timing, View,
+        Boot, Hash, LocalState, Message, Mutant, Payload, Policy, Seq, ServerId, Settings, Time,
+        Timing, View,
     },
     node::{Action, Desk, Executed, Hub, Input, Refused, Sessions, Standing},
     store::{OpenOptions, SCHEMA_VERSION, Store, StoreError, Writer, WriterCommand},
@@ -21,6 +22,7 @@ use chinwag::{
 use crate::{
     chance::Chance,
     door::Door,
+    reconcile::Merging,
     tasks::{Clock, Sender},
 };
 
@@ -29,6 +31,7 @@ pub(crate) enum Incoming {
     Input(Input),
     Snapshot(Message, std::sync::Arc<Vec<u8>>),
     Call(u64),
+    Part(u64),
 }
 
 /// What becomes of an update, and the hash of its entry.
@@ -79,6 +82,8 @@ pub(crate) struct Process {
     pub(crate) reads: BTreeMap<u64, Sender<Result<(), Refused>>>,
     pub(crate) next_id: u64,
     pub(crate) tick_at: Option<Duration>,
+    /// To be made durable some time.
+    pub(crate) unwritten: Option<LocalState>,
     /// What the open transaction holds.
     pub(crate) open: Vec<(Seq, Hash)>,
     pub(crate) hashes: BTreeMap<Seq, Hash>,
@@ -151,6 +156,7 @@ impl Server {
             standing: RefCell::new(standing_of(&desk)),
             watchers: RefCell::default(),
             requests: RefCell::default(),
+            merging: Merging::default(),
             clock: start.clock.clone(),
             chance: RefCell::new(Chance(start.chance.number())),
             wall: self.wall.clone(),
@@ -174,6 +180,7 @@ impl Server {
             reads: BTreeMap::new(),
             next_id: 0,
             tick_at: None,
+            unwritten: None,
             open: Vec::new(),
             hashes: BTreeMap::new(),
             views,

@@ -21,6 +21,7 @@ use crate::{
     door::Replies,
     network::{Flight, Network},
     plan::Plan,
+    reconcile::Part,
     record::Record,
     server::{Incoming, Server, Start},
     tasks::{Clock, Owner, Sender, Tasks},
@@ -37,6 +38,9 @@ pub(crate) enum Job {
     CallArrives(u64),
     ReplyArrives(u64, Box<Reply>),
     CallLost(u64),
+    PartArrives(u64),
+    PartAnswered(u64, bool),
+    Remember(usize, u64),
     Fault(usize),
     FaultEnds(usize),
     Start(usize),
@@ -66,6 +70,7 @@ pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) record: Record,
     pub(crate) calls: BTreeMap<u64, OpenCall>,
+    pub(crate) parts: BTreeMap<u64, Part>,
     pub(crate) targets: BTreeMap<usize, usize>,
     pub(crate) root: PathBuf,
     pub(crate) next: u64,
@@ -102,6 +107,7 @@ impl World {
             chance: Chance(plan.seed.wrapping_mul(0xd134_2543_de82_ef95)),
             record,
             calls: BTreeMap::new(),
+            parts: BTreeMap::new(),
             targets: BTreeMap::new(),
             root,
             next: 0,
@@ -211,6 +217,7 @@ impl World {
             let mut idle = !self.tasks.run();
             for index in 0..self.servers.len() {
                 idle &= !self.take_requests(index);
+                idle &= !self.take_merging(index);
             }
             while let Some(call) = self.pop_outgoing() {
                 idle = false;
@@ -278,6 +285,13 @@ impl World {
             Job::ReplyArrives(call, reply) => self.reply_arrives(call, *reply),
             Job::CallLost(call) => {
                 self.calls.remove(&call);
+            }
+            Job::PartArrives(part) => self.part_arrives(part),
+            Job::PartAnswered(part, stored) => self.part_answered(part, stored),
+            Job::Remember(server, life) => {
+                if self.is_life(server, life) {
+                    self.write_down(server);
+                }
             }
             Job::Fault(index) => self.fault_begins(index),
             Job::FaultEnds(index) => self.fault_ends(index),
