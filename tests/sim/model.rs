@@ -68,6 +68,8 @@ pub(crate) struct Model {
     pub(crate) accounts: BTreeMap<u64, MAccount>,
     pub(crate) sessions: BTreeMap<u64, MSession>,
     pub(crate) tokens: BTreeMap<[u8; 32], u64>,
+    /// Those that a renewal ended.
+    pub(crate) ended_tokens: BTreeMap<[u8; 32], u64>,
     pub(crate) conversations: BTreeMap<(u64, u64), MConversation>,
     pub(crate) messages: BTreeMap<u64, MMessage>,
     requests: BTreeMap<(RequestId, Vec<u8>, Call), (Fingerprint, Kept)>,
@@ -184,7 +186,8 @@ impl Model {
             return Err(Refusal::BadCredentials);
         }
         let answer = (self.account(live.account), live.id);
-        self.tokens.retain(|_, other| *other != session);
+        let earlier = self.tokens.extract_if(.., |_, other| *other == session);
+        self.ended_tokens.extend(earlier);
         self.tokens.insert(token.0, session);
         Ok(answer)
     }

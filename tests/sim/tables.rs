@@ -55,6 +55,10 @@ fn lines(model: &Model) -> BTreeSet<String> {
     for (token, session) in &model.tokens {
         lines.insert(format!("token {} {}", hex(token), hex(&model.sessions[session].id.0)));
     }
+    for (token, session) in &model.ended_tokens {
+        let session = hex(&model.sessions[session].id.0);
+        lines.insert(format!("ended token {} {session}", hex(token)));
+    }
     for ((low, high), conversation) in &model.conversations {
         let label = format!("{}+{}", id(*low), id(*high));
         lines.insert(format!(
