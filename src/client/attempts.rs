@@ -30,7 +30,7 @@ const LEAST_ATTEMPT: Duration = Duration::from_millis(50);
 
 /// What to do next.
 #[derive(Debug)]
-pub(super) enum Step {
+pub enum Step {
     /// Ask this server, and wait so long for its answer.
     Try(ServerIndex, Duration),
     /// Do nothing for so long, then call [`Attempts::waited`].
@@ -41,7 +41,7 @@ pub(super) enum Step {
 
 /// The attempts of one call.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub struct Attempts {
     /// `None` for reads, whose repetition is harmless.
     request_id: Option<String>,
     deadline: Instant,
@@ -56,7 +56,7 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// Begins a call whose first attempt may take so long.
-    pub(super) fn begin(
+    pub fn begin(
         request_id: Option<&str>,
         first_attempt: Duration,
         patience: &Patience,
@@ -76,18 +76,18 @@ impl Attempts {
     }
 
     /// The first attempt.
-    pub(super) fn first(&mut self, route: &Route, now: Instant) -> Step {
+    pub fn first(&mut self, route: &Route, now: Instant) -> Step {
         self.attempt(route.first(self.hint, now), now)
     }
 
     /// The attempt after a wait.
-    pub(super) fn waited(&mut self, route: &Route, now: Instant) -> Step {
+    pub fn waited(&mut self, route: &Route, now: Instant) -> Step {
         self.tried.clear();
         self.attempt(route.first(self.hint, now), now)
     }
 
     /// What follows a failed attempt; `chance` is from 0 to 1 and spreads the waits of many clients.
-    pub(super) fn failed(
+    pub fn failed(
         &mut self,
         route: &mut Route,
         server: ServerIndex,

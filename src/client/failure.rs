@@ -9,7 +9,7 @@ use super::error::{FieldViolation, Refusal};
 
 /// How an attempt failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// A definite no.
     Refused(Refusal),
     /// The session is missing or has ended.
@@ -32,12 +32,12 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Whether the attempt may have had its effect.
-    pub(super) fn is_uncertain(&self) -> bool {
+    pub fn is_uncertain(&self) -> bool {
         matches!(self, Failure::Silent | Failure::Lost(_))
     }
 
     /// In words, for people.
-    pub(super) fn detail(&self) -> String {
+    pub fn detail(&self) -> String {
         match self {
             Failure::Refused(refusal) | Failure::Busy(refusal, _) => refusal.to_string(),
             Failure::NotLeader(_) => "the asked server does not lead".into(),
@@ -51,7 +51,7 @@ impl Failure {
     }
 
     /// Reads what a call ended with.
-    pub(super) fn read(status: &Status) -> Failure {
+    pub fn read(status: &Status) -> Failure {
         if let Some(failure) = connect_failure(status) {
             return failure;
         }

@@ -33,6 +33,17 @@ use tokio::sync::broadcast;
 use tonic::transport::{Channel, Endpoint};
 use zeroize::Zeroizing;
 
+/// The decisions without the shell, for a simulator that brings time, chance and network of its own.
+#[doc(hidden)]
+pub mod decisions {
+    pub use super::{
+        attempts::{Attempts, Step},
+        failure::Failure,
+        resume::Resume,
+        route::{Route, ServerIndex},
+    };
+}
+
 pub use self::{
     calls::{Page, ServerAnswer},
     error::{Error, FieldViolation, Refusal},

@@ -17,7 +17,7 @@ const REMEMBERED: usize = 8_192;
 
 /// A subscriber's memory.
 #[derive(Debug)]
-pub(super) struct Resume {
+pub struct Resume {
     cursor: String,
     heard: Instant,
     /// Breaks without an event between them.
@@ -28,28 +28,28 @@ pub(super) struct Resume {
 
 impl Resume {
     /// Begins after `cursor`; empty means now.
-    pub(super) fn after(cursor: String, now: Instant) -> Resume {
+    pub fn after(cursor: String, now: Instant) -> Resume {
         Resume { cursor, heard: now, breaks: 0, delivered: BTreeSet::new(), order: VecDeque::new() }
     }
 
     /// Where to go on.
-    pub(super) fn cursor(&self) -> &str {
+    pub fn cursor(&self) -> &str {
         &self.cursor
     }
 
     /// A stream was opened.
-    pub(super) fn opened(&mut self, now: Instant) {
+    pub fn opened(&mut self, now: Instant) {
         self.heard = now;
     }
 
     /// A stream broke.
-    pub(super) fn broke(&mut self) {
+    pub fn broke(&mut self) {
         self.breaks += 1;
     }
 
     /// How long to wait before opening the next stream: not at all, unless streams break one after the
     /// other. `chance` is from 0 to 1.
-    pub(super) fn delay(&self, chance: f64) -> Duration {
+    pub fn delay(&self, chance: f64) -> Duration {
         match self.breaks {
             0 | 1 => Duration::ZERO,
             breaks => attempts::backoff(breaks - 2, chance),
@@ -57,12 +57,12 @@ impl Resume {
     }
 
     /// When the stream counts as broken if nothing comes.
-    pub(super) fn silent_at(&self) -> Instant {
+    pub fn silent_at(&self) -> Instant {
         self.heard + SILENCE
     }
 
     /// Takes an event from the stream; `None` if it was delivered before.
-    pub(super) fn take(&mut self, event: Event, now: Instant) -> Option<Event> {
+    pub fn take(&mut self, event: Event, now: Instant) -> Option<Event> {
         self.heard = now;
         self.breaks = 0;
         if !event.cursor.is_empty() {

@@ -12,7 +12,7 @@ use std::{
 use super::failure::Failure;
 
 /// A server in [`Route`]'s list.
-pub(super) type ServerIndex = usize;
+pub type ServerIndex = usize;
 
 /// How long a silent server is passed over.
 const SUSPICION: Duration = Duration::from_secs(2);
@@ -51,7 +51,7 @@ pub enum Notice {
 
 /// The servers, and which one led last.
 #[derive(Debug)]
-pub(super) struct Route {
+pub struct Route {
     servers: Vec<Server>,
     preferred: ServerIndex,
     leader: Option<ServerIndex>,
@@ -74,7 +74,7 @@ struct Outage {
 
 impl Route {
     /// Knows these servers; asks the first one first. There must be one.
-    pub(super) fn new(addresses: &[String]) -> Route {
+    pub fn new(addresses: &[String]) -> Route {
         assert!(!addresses.is_empty(), "a client needs a server");
         let mut route =
             Route { servers: Vec::new(), preferred: 0, leader: None, outage: None, copies: None };
@@ -85,24 +85,24 @@ impl Route {
     }
 
     /// Where a server is.
-    pub(super) fn address(&self, server: ServerIndex) -> &str {
+    pub fn address(&self, server: ServerIndex) -> &str {
         &self.servers[server].address
     }
 
     /// Where all known servers are.
-    pub(super) fn addresses(&self) -> Vec<String> {
+    pub fn addresses(&self) -> Vec<String> {
         self.servers.iter().map(|server| server.address.clone()).collect()
     }
 
     /// Asks this server first from now on.
-    pub(super) fn prefer(&mut self, address: &str) {
+    pub fn prefer(&mut self, address: &str) {
         if let Some(server) = self.find_or_learn(address) {
             self.preferred = server;
         }
     }
 
     /// The server that an address means; a new one is added while there is room.
-    pub(super) fn find_or_learn(&mut self, address: &str) -> Option<ServerIndex> {
+    pub fn find_or_learn(&mut self, address: &str) -> Option<ServerIndex> {
         if let Some(known) = self.servers.iter().position(|server| server.address == address) {
             return Some(known);
         }
@@ -122,7 +122,7 @@ impl Route {
 
     /// The server to ask next: the hinted one, else the preferred one, else the one after it, without
     /// those that were tried or are suspect. `None` when none is left.
-    pub(super) fn next(
+    pub fn next(
         &self,
         hint: Option<ServerIndex>,
         tried: &BTreeSet<ServerIndex>,
@@ -137,7 +137,7 @@ impl Route {
 
     /// The server to ask at the start of a round: as [`Route::next`], or the preferred one when all are
     /// suspect.
-    pub(super) fn first(&self, hint: Option<ServerIndex>, now: Instant) -> ServerIndex {
+    pub fn first(&self, hint: Option<ServerIndex>, now: Instant) -> ServerIndex {
         self.next(hint, &BTreeSet::new(), now).unwrap_or(self.preferred)
     }
 
@@ -146,7 +146,7 @@ impl Route {
     }
 
     /// A server did what only a leader does.
-    pub(super) fn served(&mut self, server: ServerIndex, now: Instant) -> Option<Notice> {
+    pub fn served(&mut self, server: ServerIndex, now: Instant) -> Option<Notice> {
         self.servers[server].suspect_until = None;
         self.preferred = server;
         let before = self.leader.replace(server);
@@ -162,7 +162,7 @@ impl Route {
     }
 
     /// A server did not do it.
-    pub(super) fn failed(
+    pub fn failed(
         &mut self,
         server: ServerIndex,
         failure: &Failure,
@@ -184,7 +184,7 @@ impl Route {
     }
 
     /// A leader said how many servers hold what it acknowledges.
-    pub(super) fn copies(&mut self, copies: u32) -> Option<Notice> {
+    pub fn copies(&mut self, copies: u32) -> Option<Notice> {
         let before = self.copies.replace(copies);
         let changed = copies == 1 && before != Some(1) || copies > 1 && before == Some(1);
         changed.then_some(Notice::Copies(copies))

@@ -137,7 +137,9 @@ impl Core {
         let forgetful = self.is_distrusted()
             || candidate.promises.iter().any(|(id, promised)| {
                 let report = self.peers[id].report.as_ref();
-                promised.last.is_none() || report.is_some_and(|report| report.mode == Mode::Blank)
+                promised.last.is_none()
+                    || report.is_some_and(|report| report.mode == Mode::Blank)
+                    || self.is_an_old_folder(*id, promised.life)
             });
         let forgets = self.mutant == Some(Mutant::ForgetsPromise);
         if forgetful && !forgets && asked != self.settings.servers {

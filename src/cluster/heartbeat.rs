@@ -60,16 +60,34 @@ impl Core {
         let introduced = matches!(message.body, Body::Heartbeat(_) | Body::HeartbeatReply(_))
             || known.is_some_and(|known| known.random == message.incarnation.random);
         let newer = known.is_none_or(|known| message.incarnation.is_newer_than(&known));
-        if replaced && self.is_live(from) {
+        let answers = self.answers_instead(message);
+        if replaced && self.is_live(from) && !(answers && self.is_quiet(from)) {
             let sentence = format!("two servers use the id {from}; stop one of them");
             self.peers.get_mut(&from).expect("a configured server").refused = Some(sentence);
             return false;
         }
-        if !introduced || !(newer || replaced) {
+        if !introduced || !(newer || replaced || answers) {
             return false;
+        }
+        if !newer && !replaced {
+            self.remember_more_than(from, message.incarnation);
         }
         self.begin_life(from, message.incarnation);
         true
+    }
+
+    /// Whether it answers what the known life was asked and did not answer. Then it lives later than that
+    /// one, whatever its number: only a data folder that is older than itself looks like this.
+    fn answers_instead(&self, message: &Message) -> bool {
+        matches!(message.body, Body::HeartbeatReply(_))
+            && message.receiver == Some(self.incarnation)
+            && self.peers[&message.from].awaits(message.nonce)
+    }
+
+    /// Whether the known life had the time for an answer, and gave none.
+    fn is_quiet(&self, id: ServerId) -> bool {
+        let patience = self.settings.timing.heartbeat_interval * 2;
+        self.peers[&id].is_silent(self.now, patience)
     }
 
     fn begin_life(&mut self, id: ServerId, incarnation: Incarnation) {

@@ -38,7 +38,8 @@ impl Core {
         }
         // Within a life the log may get shorter by a snapshot; between two lives only an old disk
         // explains it, unless the server is in sync again.
-        if memory.starts == life.starts || in_sync || durable >= memory.durable {
+        let grown = durable >= memory.durable && life.starts >= memory.starts;
+        if memory.starts == life.starts || in_sync || grown {
             memory.starts = life.starts;
             memory.durable = durable;
         }
@@ -50,6 +51,21 @@ impl Core {
         } else {
             self.memory_changed = true;
         }
+    }
+
+    /// This life came after one with a greater number, or with the same: its data folder is an old one. Whoever
+    /// began it is told so by what is remembered, until it is in sync again.
+    pub(super) fn remember_more_than(&mut self, id: ServerId, life: Incarnation) {
+        let known = self.peers[&id].incarnation.map_or(0, |known| known.starts);
+        if let Some(memory) = self.local.peers.get_mut(&id) {
+            memory.starts = memory.starts.max(known).max(life.starts) + 1;
+            self.persist();
+        }
+    }
+
+    /// Whether this life's data folder is older than one that was seen: it may have forgotten promises.
+    pub(super) fn is_an_old_folder(&self, id: ServerId, life: Incarnation) -> bool {
+        self.local.peers.get(&id).is_some_and(|memory| memory.starts > life.starts)
     }
 
     /// What may get lost in a crash is written within a second.

@@ -112,6 +112,11 @@ impl Peer {
         self.outstanding.push_back((nonce, now));
     }
 
+    /// Whether this heartbeat went to the known life, and is not answered.
+    pub(super) fn awaits(&self, nonce: u64) -> bool {
+        self.outstanding.iter().any(|(asked, _)| *asked == nonce)
+    }
+
     /// It answered this heartbeat. An answer of a server that may have forgotten its promises is a contact,
     /// and proves nothing for reads.
     pub(super) fn answer(

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::{
     chat::{Change, Outcome, Refusal},
     cluster::{
-        Boot, Core, Effect, Event, OpId, Operation, Policy, ReadId, Seq, ServerId, Settings,
-        Status, Time, WaiterId,
+        Boot, Core, Effect, Event, Mutant, OpId, Operation, Policy, ReadId, Seq, ServerId,
+        Settings, Status, Time, WaiterId,
     },
     store::Completion,
 };
@@ -117,8 +117,20 @@ impl Desk {
         queue_limit: usize,
         now: Time,
     ) -> (Desk, Vec<Action>) {
+        Desk::with_mutant(settings, boot, queue_limit, now, None)
+    }
+
+    /// The same over a core that lacks a rule, for the tests of the tests.
+    #[doc(hidden)]
+    pub fn with_mutant(
+        settings: Settings,
+        boot: Boot,
+        queue_limit: usize,
+        now: Time,
+        mutant: Option<Mutant>,
+    ) -> (Desk, Vec<Action>) {
         let (policy, servers) = (settings.policy, settings.servers.len());
-        let (core, effects) = Core::new(settings, boot, now);
+        let (core, effects) = Core::with_mutant(settings, boot, now, mutant);
         let mut desk = Desk {
             core,
             policy,

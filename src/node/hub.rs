@@ -5,7 +5,7 @@
 //! log changed stays together, for a cursor may stand before or after it and never within.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -46,8 +46,12 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<Changes, Ended> {
         match self.changes.recv().await {
             Some(change) => Ok(change),
-            None => Err(self.ended.get().copied().unwrap_or(Ended::NotLeader)),
+            None => Err(self.ended()),
         }
+    }
+
+    fn ended(&self) -> Ended {
+        self.ended.get().copied().unwrap_or(Ended::NotLeader)
     }
 }
 
@@ -60,23 +64,25 @@ struct Subscriber {
 struct Subscribers {
     /// In which epoch this server serves.
     open: Option<Epoch>,
-    by_account: HashMap<AccountId, Vec<Subscriber>>,
+    /// Ordered, so that a run repeats itself.
+    by_account: BTreeMap<AccountId, Vec<Subscriber>>,
 }
 
 /// All live subscriptions of this server.
 #[derive(Clone)]
-pub(super) struct Hub {
+pub struct Hub {
     subscribers: Arc<Mutex<Subscribers>>,
     buffer: usize,
 }
 
 impl Hub {
-    pub(super) fn new(buffer: usize) -> Hub {
+    /// A hub that is closed; so many changes may wait for one subscriber.
+    pub fn new(buffer: usize) -> Hub {
         Hub { subscribers: Arc::default(), buffer }
     }
 
     /// Takes a subscription; `None` while this server does not serve.
-    pub(super) fn subscribe(&self, account: AccountId) -> Option<Subscription> {
+    pub fn subscribe(&self, account: AccountId) -> Option<Subscription> {
         let mut subscribers = self.lock();
         let epoch = subscribers.open?;
         let (sender, changes) = mpsc::channel(self.buffer);
@@ -88,21 +94,21 @@ impl Hub {
     }
 
     /// Takes subscriptions from now on, in this epoch.
-    pub(super) fn open(&self, epoch: Epoch) {
+    pub fn open(&self, epoch: Epoch) {
         self.lock().open = Some(epoch);
     }
 
     /// Ends all subscriptions and takes no more.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         let mut subscribers = self.lock();
         subscribers.open = None;
-        for device in subscribers.by_account.drain().flat_map(|(_, devices)| devices) {
+        for device in std::mem::take(&mut subscribers.by_account).into_values().flatten() {
             let _ = device.ended.set(Ended::NotLeader);
         }
     }
 
     /// Tells everybody whom the changes concern; all changes of an entry come in one call.
-    pub(super) fn publish(&self, changes: &[Change]) {
+    pub fn publish(&self, changes: &[Change]) {
         let mut subscribers = self.lock();
         for changes in changes.chunk_by(|one, next| one.log_seq == next.log_seq) {
             let audience: BTreeSet<_> =

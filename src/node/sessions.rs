@@ -35,19 +35,19 @@ struct Known {
 
 /// The memory; clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Sessions {
+pub struct Sessions {
     known: Arc<Mutex<Known>>,
 }
 
 impl Sessions {
     /// The token's owner, or since when to look.
-    pub(super) fn owner(&self, token: &TokenHash) -> Result<TokenOwner, Moment> {
+    pub fn owner(&self, token: &TokenHash) -> Result<TokenOwner, Moment> {
         let known = self.lock();
         known.by_token.get(token).copied().ok_or(Moment(known.forgotten))
     }
 
     /// Remembers what was looked up, unless something was forgotten meanwhile.
-    pub(super) fn remember(&self, since: Moment, token: TokenHash, owner: TokenOwner) {
+    pub fn remember(&self, since: Moment, token: TokenHash, owner: TokenOwner) {
         let mut known = self.lock();
         if known.forgotten == since.0 {
             if known.by_token.len() >= LIMIT {
@@ -58,7 +58,7 @@ impl Sessions {
     }
 
     /// Forgets the sessions that committed changes touched.
-    pub(super) fn learn(&self, changes: &[Change]) {
+    pub fn learn(&self, changes: &[Change]) {
         for change in changes {
             if let ChangeKind::SessionChanged { session, .. } = &change.kind {
                 let mut known = self.lock();
@@ -69,7 +69,7 @@ impl Sessions {
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&self) {
+    pub fn clear(&self) {
         let mut known = self.lock();
         known.forgotten += 1;
         known.by_token.clear();

@@ -7,18 +7,21 @@ use crate::cluster::{Epoch, Position, Seq, ServerId};
 /// The entry up to which everything was told. Its epoch tells histories apart: the same epoch and seq
 /// mean the same entry, on every server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Cursor {
-    pub(super) epoch: Epoch,
-    pub(super) seq: Seq,
+pub struct Cursor {
+    /// Who wrote it.
+    pub epoch: Epoch,
+    /// Its place.
+    pub seq: Seq,
 }
 
 impl Cursor {
-    pub(super) fn at(position: Position) -> Cursor {
+    /// The cursor of whoever was told everything up to here.
+    pub fn at(position: Position) -> Cursor {
         Cursor { epoch: position.epoch, seq: position.seq }
     }
 
     /// `None` for what no server ever gave out.
-    pub(super) fn parse(text: &str) -> Option<Cursor> {
+    pub fn parse(text: &str) -> Option<Cursor> {
         let mut parts = text.split('-');
         let mut number = || u64::from_str_radix(parts.next()?, 16).ok();
         let (epoch, server, seq) = (number()?, number()?, number()?);

@@ -48,6 +48,8 @@ use crate::{
     },
 };
 use context::Context;
+#[doc(hidden)]
+pub use cursor::Cursor;
 pub use passwords::PasswordError;
 
 /// What the services stand on.

@@ -163,45 +163,71 @@ fn serve(
 ) -> Result<(), StoreError> {
     // When every sender is gone, nobody waits for an answer: that is a close.
     while let Ok(command) = commands.recv() {
-        match command {
-            WriterCommand::Apply { op, entries } => {
-                failpoint::reach(Point::ApplyBefore);
-                let applied = writer.apply(&entries)?;
-                failpoint::reach(Point::ApplyAfter);
-                tell(Completion::Applied { op, applied });
-            }
-            WriterCommand::Commit { op } => {
-                failpoint::reach(Point::CommitBefore);
-                writer.commit()?;
-                failpoint::reach(Point::CommitAfter);
-                tell(Completion::Committed { op });
-            }
-            WriterCommand::Rollback => {
-                failpoint::reach(Point::RollbackBefore);
-                writer.rollback()?;
-                failpoint::reach(Point::RollbackAfter);
-            }
-            WriterCommand::Store { op, entries, lineage } => {
-                failpoint::reach(Point::StoreBefore);
-                let digest = writer.store(&entries, lineage)?;
-                failpoint::reach(Point::StoreAfter);
-                tell(Completion::Stored { op, digest });
-            }
-            WriterCommand::Install { op, staged, aside } => {
-                tell(Completion::Installed { op, log: writer.install(&staged, aside)? });
-            }
-            WriterCommand::Trim { until } => {
-                failpoint::reach(Point::TrimBefore);
-                writer.trim(until)?;
-                failpoint::reach(Point::TrimAfter);
-            }
-            WriterCommand::Close => break,
+        if matches!(command, WriterCommand::Close) {
+            break;
+        }
+        let points = points(&command);
+        if let Some([before, _]) = points {
+            failpoint::reach(before);
+        }
+        let completion = writer.carry_out(command)?;
+        if let Some([_, after]) = points {
+            failpoint::reach(after);
+        }
+        if let Some(completion) = completion {
+            tell(completion);
         }
     }
     failpoint::reach(Point::CloseBefore);
     writer.close()?;
     failpoint::reach(Point::CloseAfter);
     Ok(())
+}
+
+/// Where a test may let the server die: before and after the command. An installation has points of its own.
+fn points(command: &WriterCommand) -> Option<[Point; 2]> {
+    match command {
+        WriterCommand::Apply { .. } => Some([Point::ApplyBefore, Point::ApplyAfter]),
+        WriterCommand::Commit { .. } => Some([Point::CommitBefore, Point::CommitAfter]),
+        WriterCommand::Rollback => Some([Point::RollbackBefore, Point::RollbackAfter]),
+        WriterCommand::Store { .. } => Some([Point::StoreBefore, Point::StoreAfter]),
+        WriterCommand::Trim { .. } => Some([Point::TrimBefore, Point::TrimAfter]),
+        WriterCommand::Install { .. } | WriterCommand::Close => None,
+    }
+}
+
+impl Writer {
+    /// Carries out one command here and now, and says how it ended: what the thread does, for whoever
+    /// runs the writer without one. [`WriterCommand::Close`] is the owner's to carry out.
+    ///
+    /// # Errors
+    /// As of the writer's own functions: it must not be used again.
+    pub fn carry_out(&mut self, command: WriterCommand) -> Result<Option<Completion>, StoreError> {
+        Ok(match command {
+            WriterCommand::Apply { op, entries } => {
+                Some(Completion::Applied { op, applied: self.apply(&entries)? })
+            }
+            WriterCommand::Commit { op } => {
+                self.commit()?;
+                Some(Completion::Committed { op })
+            }
+            WriterCommand::Rollback => {
+                self.rollback()?;
+                None
+            }
+            WriterCommand::Store { op, entries, lineage } => {
+                Some(Completion::Stored { op, digest: self.store(&entries, lineage)? })
+            }
+            WriterCommand::Install { op, staged, aside } => {
+                Some(Completion::Installed { op, log: self.install(&staged, aside)? })
+            }
+            WriterCommand::Trim { until } => {
+                self.trim(until)?;
+                None
+            }
+            WriterCommand::Close => None,
+        })
+    }
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {

@@ -30,6 +30,7 @@ pub(crate) use store::Log;
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) disk: Disk,
+    copy: Option<Disk>,
     pub(crate) core: Option<Core>,
     pub(crate) paused: bool,
     /// Its disk does nothing for now.
@@ -264,6 +265,22 @@ impl World {
         self.node(id).wiped = true;
     }
 
+    /// Somebody copies the data folder.
+    pub(crate) fn keep_copy(&mut self, id: ServerId) {
+        let node = self.node(id);
+        node.copy = Some(node.disk.clone());
+    }
+
+    /// The data folder is replaced by the copy.
+    pub(crate) fn put_copy_back(&mut self, id: ServerId) -> Option<()> {
+        assert!(!self.is_up(id));
+        self.note(|| format!("{id} gets an old copy of its data folder"));
+        let node = self.node(id);
+        node.disk = node.copy.take()?;
+        node.wiped = true;
+        Some(())
+    }
+
     pub(crate) fn is_cut(&self, from: ServerId, to: ServerId) -> bool {
         self.cut.contains(&(from, to))
     }
@@ -336,6 +353,7 @@ impl Node {
             reads: BTreeMap::new(),
             told: Vec::new(),
             wiped: false,
+            copy: None,
             contacts: Contacts::default(),
             in_sync_life: None,
             merging: None,

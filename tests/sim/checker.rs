@@ -1,0 +1,313 @@
+//! Compares everything that clients saw with what the final log says.
+//!
+//! The log orders everything, so it is replayed through the reference model: every answer must be the
+//! model's at its place, what began after another's acknowledgement must stand after it, every acknowledged
+//! call must be there, and every subscriber must have been told of everything once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chinwag::{
+    chat::{AccountId, Outcome, Refusal},
+    cluster::{Entry, Hash, Payload, Seq},
+    wire::{
+        chat::{Event, event::Kind},
+        update,
+    },
+};
+
+use crate::{
+    calls::{Ask, Definite, Feed, History, Op, Sight},
+    model::Model,
+    tables,
+};
+
+/// All there is.
+pub(crate) struct Evidence<'a> {
+    /// The final leader's log.
+    pub(crate) chain: &'a [Entry],
+    /// The tables, the same on all servers.
+    pub(crate) contents: &'a str,
+    pub(crate) history: &'a History,
+    /// Two histories may have existed, and one of them won.
+    pub(crate) split: bool,
+    /// A disk was lost.
+    pub(crate) lost: bool,
+    /// The tables that were set aside.
+    pub(crate) aside: Vec<String>,
+}
+
+/// What is wrong, if anything.
+pub(crate) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
+    // The model does not follow merges yet.
+    if evidence.chain.iter().any(is_merge) {
+        return Ok(());
+    }
+    let mut model = Model::default();
+    let mut results: BTreeMap<Seq, Result<Outcome, Refusal>> = BTreeMap::new();
+    let looks = looks(evidence);
+    for entry in evidence.chain {
+        if let Some(result) = model.apply(entry) {
+            results.insert(entry.seq, result);
+        }
+        for op in looks.get(&entry.seq).into_iter().flatten() {
+            check_look(&model, op)?;
+        }
+    }
+    for op in &evidence.history.ops {
+        check_write(evidence, op, &results)?;
+    }
+    if !evidence.split {
+        check_order(evidence, &model)?;
+    }
+    for feed in &evidence.history.feeds {
+        check_feed(evidence, &model, feed)?;
+    }
+    tables::check(&model, evidence.contents)
+}
+
+fn is_merge(entry: &Entry) -> bool {
+    matches!(&entry.payload, Payload::Update(payload) if update::is_merge(payload))
+}
+
+fn is_there(evidence: &Evidence<'_>, seq: Seq, hash: Hash) -> bool {
+    seq > 0 && evidence.chain.get(seq as usize - 1).is_some_and(|entry| entry.hash == hash)
+}
+
+/// Reads by the place that they saw.
+fn looks<'a>(evidence: &Evidence<'a>) -> BTreeMap<Seq, Vec<&'a Op>> {
+    let mut looks: BTreeMap<Seq, Vec<&Op>> = BTreeMap::new();
+    for op in &evidence.history.ops {
+        let at = match &op.answer {
+            Some(Definite::Read { at, .. }) => Some(*at),
+            Some(Definite::Refused { at, .. }) => *at,
+            _ => None,
+        };
+        if let Some(at) = at.filter(|at| is_there(evidence, at.seq, at.hash)) {
+            looks.entry(at.seq).or_default().push(op);
+        }
+    }
+    looks
+}
+
+/// I9 for what was read: it is what the log says at that place.
+fn check_look(model: &Model, op: &Op) -> Result<(), String> {
+    match &op.answer {
+        Some(Definite::Refused { refusal: Refusal::NoSession, .. }) => {
+            let lives = op.token.is_some_and(|token| model.lets_in(&token));
+            if lives { Err(format!("a session that lives was refused: {op:?}")) } else { Ok(()) }
+        }
+        Some(Definite::Refused { refusal, .. }) => {
+            let right = matches!(&op.ask, Ask::Login { username, password, .. }
+            | Ask::Create { username, password }
+            if model.named(username).is_none_or(|key| {
+                model.accounts[&key].hash != format!("hash of {password}")
+            }));
+            let repeats_over = matches!(op.ask, Ask::Create { .. });
+            if right || repeats_over {
+                return Ok(());
+            }
+            Err(format!("{refusal:?} without reason: {op:?}"))
+        }
+        Some(Definite::Read { viewer, seen, .. }) => check_sight(model, op, *viewer, seen),
+        _ => Ok(()),
+    }
+}
+
+fn check_sight(
+    model: &Model,
+    op: &Op,
+    viewer: AccountId,
+    seen: &Result<Sight, Refusal>,
+) -> Result<(), String> {
+    if !op.token.is_some_and(|token| model.lets_in(&token)) {
+        return Err(format!("I12: somebody reads without a session: {op:?}"));
+    }
+    let viewer = model.key_of(viewer).ok_or_else(|| format!("an unknown viewer: {op:?}"))?;
+    let right = match &op.ask {
+        Ask::Messages { conversation, around, size } => {
+            model.page(viewer, conversation, *around, *size as usize).map(Sight::Messages)
+        }
+        Ask::Conversations => Ok(Sight::Conversations(model.list(viewer))),
+        _ => Ok(Sight::Accounts(model.everybody())),
+    };
+    if right != *seen {
+        return Err(format!("I9: a read is not what the log says: {op:?}; right is {right:?}"));
+    }
+    Ok(())
+}
+
+/// What was acknowledged is in the log, and came to what the client was told.
+fn check_write(
+    evidence: &Evidence<'_>,
+    op: &Op,
+    results: &BTreeMap<Seq, Result<Outcome, Refusal>>,
+) -> Result<(), String> {
+    let Some(Definite::Executed { seq, hash, result }) = &op.answer else { return Ok(()) };
+    if !is_there(evidence, *seq, *hash) {
+        if result.is_err() || is_excused(evidence, op) {
+            return Ok(());
+        }
+        return Err(format!("I3: an acknowledged call is lost: {op:?}"));
+    }
+    match results.get(seq) {
+        Some(right) if right == result => Ok(()),
+        right => Err(format!("I9: an answer is not what the log says: {op:?}; right is {right:?}")),
+    }
+}
+
+/// Two histories existed, and this call's one was set aside with it. (The place for the demand that a merge
+/// brought it back.)
+fn is_excused(evidence: &Evidence<'_>, op: &Op) -> bool {
+    let id: String = op.id.0.iter().map(|byte| format!("{byte:02X}")).collect();
+    let line = format!("request {id}");
+    evidence.split && (evidence.lost || evidence.aside.iter().any(|text| text.contains(&line)))
+}
+
+/// I9 in real time: what began after another's acknowledgement stands after it.
+fn check_order(evidence: &Evidence<'_>, model: &Model) -> Result<(), String> {
+    enum Moment<'a> {
+        Began(&'a Op),
+        Ended(&'a Op),
+    }
+    let mut moments = BTreeMap::new();
+    for op in &evidence.history.ops {
+        if let Some(ended) = op.ended {
+            moments.insert(op.began, Moment::Began(op));
+            moments.insert(ended, Moment::Ended(op));
+        }
+    }
+    let mut known: Seq = 0;
+    let mut least = BTreeMap::new();
+    for moment in moments.values() {
+        match moment {
+            Moment::Began(op) => {
+                least.insert(op.began, known);
+            }
+            Moment::Ended(op) => {
+                let Some((from, until)) = place(op, model) else { continue };
+                let before = least[&op.began];
+                if from < before {
+                    return Err(format!("I9: entry {before} was acknowledged before it: {op:?}"));
+                }
+                known = known.max(until);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a call took effect at the earliest, and what is certain since.
+fn place(op: &Op, model: &Model) -> Option<(Seq, Seq)> {
+    match op.answer.as_ref()? {
+        Definite::Executed { seq, .. } => Some((*model.first.get(&op.id)?, *seq)),
+        Definite::Read { at, .. } => Some((at.seq, at.seq)),
+        Definite::Refused { at, .. } => at.map(|at| (at.seq, at.seq)),
+    }
+}
+
+/// Everything that concerned a subscriber came once and in order, and its picture is the final one.
+fn check_feed(evidence: &Evidence<'_>, model: &Model, feed: &Feed) -> Result<(), String> {
+    let resets = feed.events.iter().any(|event| matches!(event.kind, Some(Kind::Reset(_))));
+    if resets && evidence.split {
+        return Ok(());
+    }
+    if resets {
+        return Err("P22: a subscriber is reset, though there is one history".to_owned());
+    }
+    let Some(viewer) = model.key_of(feed.account) else {
+        return if evidence.split { Ok(()) } else { Err("an unknown subscriber".to_owned()) };
+    };
+    let Some(first) = feed.events.first() else { return Ok(()) };
+    let Some(from) = position(first) else { return Err(format!("no cursor: {first:?}")) };
+    let picture = Picture::of(feed)?;
+    let mut right = BTreeMap::new();
+    for (key, message) in model.messages.range(from + 1..) {
+        if message.between.0 == viewer || message.between.1 == viewer {
+            right.insert(message.id.to_string(), (*key, model.show(message, viewer)));
+        }
+    }
+    for (id, (created, gone, received, body)) in &picture.messages {
+        let Some((_, message)) = right.get(id) else {
+            // A change of a message from before the first cursor.
+            if !created || evidence.split {
+                continue;
+            }
+            return Err(format!("I12: a subscriber is told of {id}, which is none of its own"));
+        };
+        let same = *gone == message.deleted
+            && *received == message.received_time.is_some()
+            && (*gone || *body == message.body);
+        if !same || !created {
+            return Err(format!(
+                "a subscriber's picture of {id} is wrong: created {created}, gone {gone}, received \
+                 {received}, '{body}'; right is {message:?}"
+            ));
+        }
+    }
+    if let Some((id, (seq, _))) = right.iter().find(|(id, _)| !picture.messages.contains_key(*id)) {
+        return Err(format!("a subscriber was never told of {id} at {seq}"));
+    }
+    for (conversation, read_seq) in &picture.read {
+        let list = model.list(viewer);
+        let right = list.iter().find(|one| one.name.to_string() == *conversation);
+        if right.is_none_or(|one| one.read_seq != *read_seq) && !evidence.split {
+            return Err(format!("a subscriber's read marker of {conversation} is {read_seq}"));
+        }
+    }
+    Ok(())
+}
+
+/// Where an event's cursor stands.
+fn position(event: &Event) -> Option<Seq> {
+    chinwag::rpc::Cursor::parse(&event.cursor).map(|cursor| cursor.seq)
+}
+
+/// What a subscriber knows from events alone.
+#[derive(Default)]
+struct Picture {
+    /// By id: whether it came, is gone, was received; its text.
+    messages: BTreeMap<String, (bool, bool, bool, String)>,
+    read: BTreeMap<String, i64>,
+}
+
+impl Picture {
+    fn of(feed: &Feed) -> Result<Picture, String> {
+        let mut picture = Picture::default();
+        let mut newest: BTreeMap<String, i64> = BTreeMap::new();
+        let mut told: BTreeSet<String> = BTreeSet::new();
+        for event in &feed.events {
+            let (message, created, deleted) = match &event.kind {
+                Some(Kind::MessageCreated(message)) => (message, true, false),
+                Some(Kind::MessageChanged(message)) => (message, false, false),
+                Some(Kind::MessageDeleted(message)) => (message, false, true),
+                Some(Kind::ReadMoved(moved)) => {
+                    picture.read.insert(moved.conversation.clone(), moved.read_seq);
+                    continue;
+                }
+                _ => continue,
+            };
+            let id = &message.message_id;
+            if created {
+                if !told.insert(id.clone()) {
+                    return Err(format!("a subscriber is told of {id} twice"));
+                }
+                let before = newest.insert(message.conversation.clone(), message.seq).unwrap_or(0);
+                if before > 0 && message.seq != before + 1 {
+                    return Err(format!(
+                        "a subscriber is told of seq {} after {before} in {}",
+                        message.seq, message.conversation
+                    ));
+                }
+            }
+            let known = picture.messages.entry(id.clone()).or_default();
+            if known.1 && !message.deleted {
+                return Err(format!("a deleted message comes back to a subscriber: {id}"));
+            }
+            known.0 |= created;
+            known.1 = deleted || message.deleted;
+            known.2 |= message.received_time.is_some();
+            known.3.clone_from(&message.body);
+        }
+        Ok(picture)
+    }
+}
