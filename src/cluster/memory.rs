@@ -89,7 +89,9 @@ impl Core {
         let shortened = self.own_memory().map_or(0, |own| own.starts);
         let less = (shortened + 1..self.local.starts).contains(&memory.starts)
             && memory.durable > self.log.last_seq();
-        let old = memory.starts > self.local.starts || (less && !self.renewed);
+        // Once found out and replaced, it is what the others remember until they hear that it is in sync again.
+        let replaced = self.renewed && self.is_distrusted();
+        let old = (memory.starts > self.local.starts && !replaced) || (less && !self.renewed);
         let trusted = !self.is_blank() && self.work.is_none();
         if same_folder && old && trusted && self.leader.is_none() && self.candidate.is_none() {
             self.tell(format!(

@@ -136,6 +136,8 @@ struct Walk<'a> {
     cuts: bool,
     pauses: bool,
     wipes: bool,
+    /// What replaces a disk is an old copy of it.
+    images: bool,
     disks: bool,
     forces: bool,
     fails: bool,
@@ -155,6 +157,10 @@ impl<'a> Walk<'a> {
         let cuts = chance.percent(40);
         let pauses = chance.percent(20);
         let wipes = chance.percent(20);
+        let images = chance.percent(50);
+        for id in world.ids() {
+            world.keep_copy(id);
+        }
         let disks = chance.percent(10);
         let forces = chance.percent(3);
         let fails = false;
@@ -168,6 +174,7 @@ impl<'a> Walk<'a> {
             cuts,
             pauses,
             wipes,
+            images,
             disks,
             forces,
             fails,
@@ -346,6 +353,9 @@ impl<'a> Walk<'a> {
     fn crash(&mut self, id: ServerId) {
         if self.world.is_up(id) {
             self.world.crash(id);
+            if self.images && self.chance.percent(20) {
+                self.world.keep_copy(id);
+            }
             if self.chance.percent(30) {
                 self.world.start(id);
             }
@@ -379,12 +389,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// One disk a walk is lost, and under `majority` only one that may be.
+    /// One disk a walk is lost, or becomes what it was once, and under `majority` only one that may be.
     fn wipe(&mut self, id: ServerId) {
         if self.wiped || self.world.is_up(id) {
             return;
         }
         self.wiped = true;
+        if self.images {
+            self.world.put_copy_back(id);
+            self.world.start(id);
+            return;
+        }
         let reset = self.world.policy == Policy::Available || self.chance.percent(50);
         self.world.wipe(id, reset);
         self.world.start(id);
