@@ -89,7 +89,8 @@ impl Core {
         let shortened = self.own_memory().map_or(0, |own| own.starts);
         let less = (shortened + 1..self.local.starts).contains(&memory.starts)
             && memory.durable > self.log.last_seq();
-        let old = memory.starts > self.local.starts || (less && !self.renewed);
+        // What was under way since before the log was replaced says nothing about the new one.
+        let old = (memory.starts > self.local.starts || less) && !self.renewed;
         let trusted = !self.is_blank() && self.work.is_none();
         if same_folder && old && trusted && self.leader.is_none() && self.candidate.is_none() {
             self.tell(format!(
