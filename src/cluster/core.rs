@@ -85,6 +85,8 @@ pub struct Core {
     pub(super) ended: bool,
     /// In this life the log was proved current or replaced, so that older memories of it are void.
     pub(super) renewed: bool,
+    /// This life has opened an epoch.
+    pub(super) opened_epoch: bool,
     /// A blank server may take updates (P20, `majority`).
     pub(super) promise_learned: bool,
     pub(super) mutant: Option<Mutant>,
@@ -142,6 +144,7 @@ impl Core {
             shutting_down: None,
             ended: false,
             renewed: false,
+            opened_epoch: false,
             promise_learned: false,
             mutant,
         };

@@ -15,10 +15,9 @@ use super::{
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// In the entry about this server itself: its log may lack what it acknowledged once.
 const DISTRUSTED: u64 = 0;
-/// It is in sync again, and has opened no epoch since.
+/// Whatever it acknowledged is in its log.
 const TRUSTED: u64 = 1;
-const HAS_LED_SINCE: u64 = 2;
-/// How far the first epoch of a server that once began without a log may jump.
+/// How far the first epoch that a life opens may jump.
 const JUMP: u64 = 1 << 20;
 
 impl Core {
@@ -89,9 +88,8 @@ impl Core {
         let shortened = self.own_memory().map_or(0, |own| own.starts);
         let less = (shortened + 1..self.local.starts).contains(&memory.starts)
             && memory.durable > self.log.last_seq();
-        // Once found out and replaced, it is what the others remember until they hear that it is in sync again.
-        let replaced = self.renewed && self.is_distrusted();
-        let old = (memory.starts > self.local.starts && !replaced) || (less && !self.renewed);
+        // What was under way since before the log was replaced says nothing about the new one.
+        let old = (memory.starts > self.local.starts || less) && !self.renewed;
         let trusted = !self.is_blank() && self.work.is_none();
         if same_folder && old && trusted && self.leader.is_none() && self.candidate.is_none() {
             self.tell(format!(
@@ -140,14 +138,12 @@ impl Core {
         self.note_about_itself(self.local.starts, trust);
     }
 
-    /// How far to jump over the greatest epoch number that was seen. Under `available` a wiped server may
-    /// have led alone in an epoch that nobody in reach has heard of; its next one must be another.
+    /// How far to jump over the greatest epoch number that was seen. Under `available` a server with a wiped
+    /// disk, or with an old copy of it, may have led alone in an epoch that nobody in reach has heard of, itself
+    /// included; its next one must be another.
     pub(super) fn epoch_jump(&mut self) -> u64 {
-        let fresh = self.own_memory().filter(|own| own.durable == TRUSTED);
-        let Some(own) = fresh.filter(|_| !self.is_majority_policy()) else { return 1 };
-        // Durable with the promise that is about to be given.
-        self.set_note_about_itself(own.starts, HAS_LED_SINCE);
-        1 + self.random.number_below(JUMP)
+        let first = !std::mem::replace(&mut self.opened_epoch, true);
+        if first && !self.is_majority_policy() { 1 + self.random.number_below(JUMP) } else { 1 }
     }
 
     fn own_memory(&self) -> Option<PeerMemory> {
@@ -155,12 +151,8 @@ impl Core {
     }
 
     fn note_about_itself(&mut self, starts: u64, durable: u64) {
-        self.set_note_about_itself(starts, durable);
-        self.persist();
-    }
-
-    fn set_note_about_itself(&mut self, starts: u64, durable: u64) {
         let memory = PeerMemory { uuid: self.local.uuid, starts, durable };
         self.local.peers.insert(self.settings.id, memory);
+        self.persist();
     }
 }

@@ -8,11 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chinwag::{
     chat::{AccountId, Outcome, Refusal},
-    cluster::{Entry, Hash, Payload, Seq},
-    wire::{
-        chat::{Event, event::Kind},
-        update,
-    },
+    cluster::{Entry, Hash, Seq},
+    wire::chat::{Event, event::Kind},
 };
 
 use crate::{
@@ -32,16 +29,14 @@ pub(crate) struct Evidence<'a> {
     pub(crate) split: bool,
     /// A disk was lost.
     pub(crate) lost: bool,
+    /// A server could not bring what it stored alone: the log was trimmed.
+    pub(crate) trimmed: bool,
     /// The tables that were set aside.
     pub(crate) aside: Vec<String>,
 }
 
 /// What is wrong, if anything.
 pub(crate) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
-    // The model does not follow merges yet.
-    if evidence.chain.iter().any(is_merge) {
-        return Ok(());
-    }
     let mut model = Model::default();
     let mut results: BTreeMap<Seq, Result<Outcome, Refusal>> = BTreeMap::new();
     let looks = looks(evidence);
@@ -54,7 +49,7 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
         }
     }
     for op in &evidence.history.ops {
-        check_write(evidence, op, &results)?;
+        check_write(evidence, &model, op, &results)?;
     }
     if !evidence.split {
         check_order(evidence, &model)?;
@@ -63,10 +58,6 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
         check_feed(evidence, &model, feed)?;
     }
     tables::check(&model, evidence.contents)
-}
-
-fn is_merge(entry: &Entry) -> bool {
-    matches!(&entry.payload, Payload::Update(payload) if update::is_merge(payload))
 }
 
 fn is_there(evidence: &Evidence<'_>, seq: Seq, hash: Hash) -> bool {
@@ -99,9 +90,7 @@ fn check_look(model: &Model, op: &Op) -> Result<(), String> {
         Some(Definite::Refused { refusal, .. }) => {
             let right = matches!(&op.ask, Ask::Login { username, password, .. }
             | Ask::Create { username, password }
-            if model.named(username).is_none_or(|key| {
-                model.accounts[&key].hash != format!("hash of {password}")
-            }));
+            if !model.proves(username, &format!("hash of {password}")));
             let repeats_over = matches!(op.ask, Ask::Create { .. });
             if right || repeats_over {
                 return Ok(());
@@ -139,12 +128,14 @@ fn check_sight(
 /// What was acknowledged is in the log, and came to what the client was told.
 fn check_write(
     evidence: &Evidence<'_>,
+    model: &Model,
     op: &Op,
     results: &BTreeMap<Seq, Result<Outcome, Refusal>>,
 ) -> Result<(), String> {
     let Some(Definite::Executed { seq, hash, result }) = &op.answer else { return Ok(()) };
     if !is_there(evidence, *seq, *hash) {
-        if result.is_err() || is_excused(evidence, op) {
+        let merged = evidence.split && is_merged(model, op);
+        if result.is_err() || merged || is_excused(evidence, op) {
             return Ok(());
         }
         return Err(format!("I3: an acknowledged call is lost: {op:?}"));
@@ -155,12 +146,28 @@ fn check_write(
     }
 }
 
-/// Two histories existed, and this call's one was set aside with it. (The place for the demand that a merge
-/// brought it back.)
+/// Two histories existed, and what this call did in the one that ended was taken over.
+fn is_merged(model: &Model, op: &Op) -> bool {
+    let gone = |id| {
+        let message = model.names.get(id).map(|key| &model.messages[key]);
+        message.is_some_and(|message| message.deleted.is_some() || !message.hidden_from.is_empty())
+    };
+    let stands = match (&op.ask, &op.answer) {
+        (Ask::Delete(ids), _) => ids.iter().all(gone),
+        (_, Some(Definite::Executed { result: Ok(Outcome::MessageSent(sent)), .. })) => {
+            model.names.contains_key(&sent.id)
+        }
+        _ => true,
+    };
+    stands && model.did(op.id)
+}
+
+/// The disk that alone held it was lost; or the log that held it was trimmed, and its tables are kept aside.
 fn is_excused(evidence: &Evidence<'_>, op: &Op) -> bool {
     let id: String = op.id.0.iter().map(|byte| format!("{byte:02X}")).collect();
     let line = format!("request {id}");
-    evidence.split && (evidence.lost || evidence.aside.iter().any(|text| text.contains(&line)))
+    let aside = || evidence.aside.iter().any(|text| text.contains(&line));
+    evidence.split && (evidence.lost || evidence.trimmed && aside())
 }
 
 /// I9 in real time: what began after another's acknowledgement stands after it.
@@ -219,7 +226,7 @@ fn check_feed(evidence: &Evidence<'_>, model: &Model, feed: &Feed) -> Result<(),
     };
     let Some(first) = feed.events.first() else { return Ok(()) };
     let Some(from) = position(first) else { return Err(format!("no cursor: {first:?}")) };
-    let picture = Picture::of(feed)?;
+    let picture = Picture::of(feed, evidence.split)?;
     let mut right = BTreeMap::new();
     for (key, message) in model.messages.range(from + 1..) {
         if message.between.0 == viewer || message.between.1 == viewer {
@@ -271,7 +278,8 @@ struct Picture {
 }
 
 impl Picture {
-    fn of(feed: &Feed) -> Result<Picture, String> {
+    /// After a split what was merged is told again, at its new place.
+    fn of(feed: &Feed, split: bool) -> Result<Picture, String> {
         let mut picture = Picture::default();
         let mut newest: BTreeMap<String, i64> = BTreeMap::new();
         let mut told: BTreeSet<String> = BTreeSet::new();
@@ -288,11 +296,11 @@ impl Picture {
             };
             let id = &message.message_id;
             if created {
-                if !told.insert(id.clone()) {
+                if !told.insert(id.clone()) && !split {
                     return Err(format!("a subscriber is told of {id} twice"));
                 }
                 let before = newest.insert(message.conversation.clone(), message.seq).unwrap_or(0);
-                if before > 0 && message.seq != before + 1 {
+                if before > 0 && message.seq != before + 1 && !split {
                     return Err(format!(
                         "a subscriber is told of seq {} after {before} in {}",
                         message.seq, message.conversation

@@ -26,6 +26,7 @@ mod client;
 mod disk;
 mod door;
 mod faults;
+mod merges;
 mod model;
 mod network;
 mod plan;

@@ -26,6 +26,7 @@ pub(crate) struct MSession {
     pub(crate) account: u64,
     pub(crate) device: String,
     pub(crate) create_time: i64,
+    pub(crate) last_used: i64,
     pub(crate) end_time: Option<i64>,
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct MConversation {
 
 /// What is kept of an outcome.
 #[derive(Clone)]
-enum Kept {
+pub(crate) enum Kept {
     Session(u64),
     Message(u64),
     Read(i64),
@@ -72,12 +73,22 @@ pub(crate) struct Model {
     pub(crate) ended_tokens: BTreeMap<[u8; 32], u64>,
     pub(crate) conversations: BTreeMap<(u64, u64), MConversation>,
     pub(crate) messages: BTreeMap<u64, MMessage>,
-    requests: BTreeMap<(RequestId, Vec<u8>, Call), (Fingerprint, Kept)>,
+    /// Every message by its ids.
+    pub(crate) names: BTreeMap<MessageId, u64>,
+    /// The ids that do not tell where the message stands.
+    pub(crate) message_aliases: BTreeMap<MessageId, u64>,
+    /// The ids of accounts that are one with another.
+    pub(crate) account_aliases: BTreeMap<AccountId, u64>,
+    /// Names that merges took from accounts.
+    pub(crate) old_names: BTreeSet<(Username, u64)>,
+    /// Epochs of which something is lost, and after which entry.
+    pub(crate) divergence: BTreeMap<(u64, u32), u64>,
+    pub(crate) requests: BTreeMap<(RequestId, Vec<u8>, Call), (Fingerprint, Kept)>,
     /// Where a request was carried out first.
     pub(crate) first: BTreeMap<RequestId, u64>,
-    seq: u64,
+    pub(crate) seq: u64,
     epoch: (u64, u32),
-    time: i64,
+    pub(crate) time: i64,
 }
 
 type Result<T> = std::result::Result<T, Refusal>;
@@ -90,6 +101,9 @@ impl Model {
         self.seq = entry.seq;
         self.epoch = (entry.epoch.number, entry.epoch.server.0);
         self.time = update.time.0;
+        if let Command::Merge(merge) = &update.command {
+            return Some(Ok(self.merge(merge)));
+        }
         if let Some(request) = &update.request {
             self.first.entry(request.id).or_insert(entry.seq);
         }
@@ -182,7 +196,7 @@ impl Model {
         token: &TokenHash,
     ) -> Result<(Account, SessionId)> {
         let live = &self.sessions[&session];
-        if live.end_time.is_some() || self.accounts[&live.account].id != proof.account {
+        if live.end_time.is_some() || self.key_of(proof.account) != Some(live.account) {
             return Err(Refusal::BadCredentials);
         }
         let answer = (self.account(live.account), live.id);
@@ -213,8 +227,8 @@ impl Model {
                 Ok(Outcome::AccountCreated { account, session: create.session })
             }
             (Command::Login(login), _) => {
-                let found = self.accounts.iter().find(|(_, one)| one.id == login.proof.account);
-                let account = *found.ok_or(Refusal::BadCredentials)?.0;
+                let account = self.key_of(login.proof.account);
+                let account = account.ok_or(Refusal::BadCredentials)?;
                 self.begin(account, login.session, &login.token, login.device_name.as_str());
                 Ok(Outcome::LoggedIn { account: self.account(account), session: login.session })
             }
@@ -241,6 +255,7 @@ impl Model {
             account,
             device: device.to_owned(),
             create_time: self.time,
+            last_used: self.time,
             end_time: None,
         };
         self.sessions.insert(self.seq, session);
@@ -261,18 +276,11 @@ impl Model {
                 return Err(Refusal::NoSuchMessage);
             }
         }
-        let seq = self.seq;
-        let conversation = self.conversations.entry(between).or_insert_with(|| MConversation {
-            begun: seq,
-            read: BTreeMap::from([(between.0, 0), (between.1, 0)]),
-            ..MConversation::default()
-        });
-        conversation.messages.push(seq);
-        conversation.touched = seq;
+        let reply_to = reply_to.map(|id| self.messages[&self.names[&id]].id);
         let message = MMessage {
-            id: MessageId::natural(self.epoch.0, self.epoch.1, seq),
+            id: MessageId::natural(self.epoch.0, self.epoch.1, self.seq),
             between,
-            seq: conversation.messages.len() as i64,
+            seq: 0,
             sender: actor,
             body: body.to_owned(),
             reply_to,
@@ -281,8 +289,8 @@ impl Model {
             deleted: None,
             hidden_from: BTreeSet::new(),
         };
-        let shown = self.show(&message, actor);
-        self.messages.insert(seq, message);
+        self.post(message);
+        let shown = self.show(&self.messages[&self.seq], actor);
         Ok(Outcome::MessageSent(Box::new(shown)))
     }
 
@@ -339,7 +347,22 @@ impl Model {
     }
 
     pub(crate) fn key_of(&self, id: AccountId) -> Option<u64> {
-        self.accounts.iter().find(|(_, account)| account.id == id).map(|(key, _)| *key)
+        let found = self.accounts.iter().find(|(_, account)| account.id == id);
+        found.map(|(key, _)| *key).or_else(|| self.account_aliases.get(&id).copied())
+    }
+
+    /// Whether a call with this id was carried out, and not refused.
+    pub(crate) fn did(&self, id: RequestId) -> bool {
+        let mut same = self.requests.iter().filter(|((other, ..), _)| *other == id);
+        same.any(|(_, (_, kept))| !matches!(kept, Kept::Refused(_)))
+    }
+
+    /// Whether somebody may mean an account by this name whose password has this hash.
+    pub(crate) fn proves(&self, name: &str, hash: &str) -> bool {
+        let named = self.named(name).into_iter();
+        let renamed = self.old_names.iter().filter(|(old, _)| old.as_str() == name);
+        let mut meant = named.chain(renamed.map(|(_, key)| *key));
+        meant.any(|key| self.accounts[&key].hash == hash)
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<u64> {
@@ -367,8 +390,8 @@ impl Model {
     }
 
     fn visible(&self, viewer: u64, id: MessageId) -> Result<u64> {
-        let key = id.log_seq();
-        let found = self.messages.get(&key).filter(|message| message.id == id);
+        let key = self.names.get(&id).copied().ok_or(Refusal::NoSuchMessage)?;
+        let found = self.messages.get(&key);
         let seen =
             found.filter(|message| message.between.0 == viewer || message.between.1 == viewer);
         seen.map(|_| key).ok_or(Refusal::NoSuchMessage)

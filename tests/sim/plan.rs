@@ -186,13 +186,15 @@ impl Plan {
 
     fn fault(&self, kind: Kind, chance: &mut Chance) -> Fault {
         let most = [40, 400, 1_500, 3_000][chance.below(4)];
+        // Long enough for two histories, half of the time.
+        let least = if kind == Kind::Isolate { [1, 1_200][chance.below(2)] } else { 1 };
         let who = match chance.below(2) {
             0 => Who::Leader,
             _ => Who::Server(chance.below(self.servers)),
         };
         Fault {
             at_ms: 1_000 + chance.below(self.load_ms as usize - 1_000) as u64,
-            lasts_ms: 1 + chance.below(most) as u64,
+            lasts_ms: least + chance.below(most) as u64,
             kind,
             who,
             detail: chance.number() % 1_000,

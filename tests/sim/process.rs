@@ -230,7 +230,10 @@ impl World {
             Effect::SendSnapshot { to, nonce, epoch } => {
                 self.send_snapshot(index, to, nonce, epoch);
             }
-            Effect::Tell(words) => self.say(|| format!("{} says: {words}", index + 1)),
+            Effect::Tell(words) => {
+                self.record.trimmed |= words.contains("are no longer in the log");
+                self.say(|| format!("{} says: {words}", index + 1));
+            }
             Effect::Exit { failure } => self.exit(index, failure),
             Effect::Taken(_)
             | Effect::Answer { .. }

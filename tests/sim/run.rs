@@ -203,6 +203,7 @@ impl World {
             history: &self.net.history.borrow(),
             split: excuses,
             lost: self.record.lost,
+            trimmed: self.record.trimmed,
             aside,
         };
         if let Err(what) = checker::check(&evidence) {

@@ -48,12 +48,25 @@ fn lines(model: &Model) -> BTreeSet<String> {
             model.accounts[&session.account].name,
             session.device,
             session.create_time,
-            session.create_time,
+            session.last_used,
             or_none(session.end_time)
         ));
     }
     for (token, session) in &model.tokens {
         lines.insert(format!("token {} {}", hex(token), hex(&model.sessions[session].id.0)));
+    }
+    for (other, key) in &model.message_aliases {
+        let message = hex(&model.messages[key].id.0);
+        lines.insert(format!("message alias {} {message}", hex(&other.0)));
+    }
+    for (other, key) in &model.account_aliases {
+        lines.insert(format!("account alias {} {}", hex(&other.0), id(*key)));
+    }
+    for (name, key) in &model.old_names {
+        lines.insert(format!("alias {name} {}", id(*key)));
+    }
+    for ((number, server), common) in &model.divergence {
+        lines.insert(format!("divergence {number} {server} after {common}"));
     }
     for (token, session) in &model.ended_tokens {
         let session = hex(&model.sessions[session].id.0);
