@@ -27,5 +27,5 @@ mod transfer;
 pub use desk::{Action, Desk, Executed, Input, Refused};
 pub use driver::{LinkSettings, Parts, Running, start};
 pub use handle::{NodeHandle, Standing};
-pub use hub::{Changes, Ended, Subscription};
+pub use hub::{Changes, Ended, News, Subscription};
 pub use sessions::{Moment, TokenOwner};

@@ -26,6 +26,7 @@ mod handle;
 pub mod inspect;
 mod local;
 mod log;
+mod mentions;
 mod pool;
 mod query;
 mod rows;

@@ -16,11 +16,13 @@ use super::{
 };
 use crate::chat::{
     Account, AccountId, AccountName, ConversationName, Message, MessageId, Place, Refusal,
-    RoomName, SessionId, Timestamp, Username,
+    RoomName, RoomState, SessionId, Timestamp, Username,
 };
 
-/// `conversations.kind` of a direct conversation; a room's is 2.
+/// `conversations.kind` of a direct conversation …
 pub(super) const DIRECT: i64 = 1;
+/// … and of a room.
+pub(super) const ROOM: i64 = 2;
 
 #[derive(Queryable, Selectable, Clone)]
 #[diesel(table_name = accounts, check_for_backend(Sqlite))]
@@ -59,6 +61,8 @@ pub(super) struct ConversationRow {
     pub(super) owner: Option<i64>,
     pub(super) last_seq: i64,
     pub(super) last_position: i64,
+    pub(super) open_seq: i64,
+    pub(super) room_position: i64,
 }
 
 #[derive(Queryable, Selectable, Clone)]
@@ -71,6 +75,7 @@ pub(super) struct MemberRow {
     pub(super) own_after: i64,
     pub(super) gone_after: i64,
     pub(super) mentions_after: i64,
+    pub(super) join_position: i64,
 }
 
 #[derive(Queryable, Selectable, Clone)]
@@ -352,11 +357,27 @@ pub(super) fn place(
             let high = account_by_key(connection, high)?.side()?;
             Ok(Place::Direct([low, high]))
         }
-        (_, _, Some(name)) => {
-            RoomName::parse(name).map(Place::Room).map_err(|_| malformed("room name"))
-        }
+        (_, _, Some(_)) => Ok(Place::Room(room_name(conversation)?)),
         _ => Err(malformed("conversation")),
     }
+}
+
+pub(super) fn room_name(room: &ConversationRow) -> Result<RoomName, StoreError> {
+    let name = room.name.as_deref().and_then(|name| RoomName::parse(name).ok());
+    name.ok_or_else(|| malformed("room name"))
+}
+
+/// The room as its members are told of it.
+pub(super) fn room_state(
+    connection: &mut SqliteConnection,
+    room: &ConversationRow,
+) -> Result<RoomState, StoreError> {
+    let owner = match room.owner {
+        Some(owner) => Some(account_by_key(connection, owner)?.name()?),
+        None => None,
+    };
+    let (topic, private) = (room.topic.clone(), room.private);
+    Ok(RoomState { room: room_name(room)?, topic, private, owner })
 }
 
 /// The names of these accounts.

@@ -55,6 +55,11 @@ table! {
         deleted -> Bool,
         last_seq -> BigInt,
         last_position -> BigInt,
+        room_id -> Nullable<Binary>,
+        open_seq -> BigInt,
+        room_position -> BigInt,
+        delete_time -> Nullable<BigInt>,
+        purged_seq -> BigInt,
     }
 }
 
@@ -69,6 +74,25 @@ table! {
         own_after -> BigInt,
         gone_after -> BigInt,
         mentions_after -> BigInt,
+        join_position -> BigInt,
+    }
+}
+
+table! {
+    membership_changes (account, conversation) {
+        account -> BigInt,
+        conversation -> BigInt,
+        position -> BigInt,
+        member -> Bool,
+    }
+}
+
+table! {
+    mentions (account, conversation, seq) {
+        account -> BigInt,
+        conversation -> BigInt,
+        seq -> BigInt,
+        message -> BigInt,
     }
 }
 
@@ -181,6 +205,8 @@ allow_tables_to_appear_in_same_query!(
     session_tokens,
     conversations,
     members,
+    membership_changes,
+    mentions,
     messages,
     changes,
     hidden,

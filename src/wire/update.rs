@@ -3,6 +3,8 @@
 //! A field is only ever added, and what is read is parsed as strictly as at the door: an update that
 //! does not parse was written by a newer program, or by nobody of us.
 
+mod rooms;
+
 use bytes::Bytes;
 use prost::Message as _;
 use thiserror::Error;
@@ -96,6 +98,7 @@ fn encode_command(command: &Command) -> wire::update::Command {
             requests_before_micros: expire.requests_before.0,
             deleted_before_micros: expire.deleted_before.0,
         }),
+        command => rooms::encode(command),
     }
 }
 
@@ -127,6 +130,7 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
             requests_before: Timestamp(expire.requests_before_micros),
             deleted_before: Timestamp(expire.deleted_before_micros),
         }),
+        command => rooms::decode(command)?,
     })
 }
 

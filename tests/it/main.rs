@@ -18,4 +18,5 @@ mod idempotency;
 mod kill_twenty;
 mod lessons;
 mod python;
+mod rooms;
 mod surface;

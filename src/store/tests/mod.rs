@@ -5,6 +5,7 @@ mod idempotency;
 mod messages;
 mod plans;
 mod replicas;
+mod rooms;
 mod schema;
 mod sessions;
 mod snapshots;
