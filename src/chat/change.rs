@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     audience::Audience,
     id::{AccountId, MessageSeq, SessionId},
-    name::{AccountName, ConversationName, RoomName},
+    name::{AccountName, ConversationName, RoomName, Username},
     view::Message,
 };
 
@@ -55,6 +55,13 @@ pub enum ChangeKind {
         room: RoomName,
         /// How each account in the audience is called.
         members: BTreeMap<AccountId, AccountName>,
+    },
+    /// An account was renamed or deleted.
+    AccountChanged {
+        /// Its name by now.
+        username: Username,
+        /// Whether it is gone.
+        deleted: bool,
     },
     /// Whoever keeps this session in memory reads it anew: it ended, or has another token. Its
     /// account is the only one in the audience; no event of a subscriber.
@@ -153,6 +160,13 @@ pub enum Happening {
         /// Whether this account is there.
         online: bool,
     },
+    /// An account was renamed or deleted.
+    AccountChanged {
+        /// Its name by now.
+        username: Username,
+        /// Whether it is gone.
+        deleted: bool,
+    },
 }
 
 impl Change {
@@ -187,6 +201,9 @@ impl Change {
                 let account = members.get(&viewer)?.clone();
                 Some(Happening::MembershipChanged { room: room.clone(), account, member: false })
             }
+            ChangeKind::AccountChanged { username, deleted } => {
+                Some(Happening::AccountChanged { username: username.clone(), deleted: *deleted })
+            }
             ChangeKind::SessionChanged { .. } => None,
         }
     }
@@ -202,7 +219,7 @@ impl Posted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{MessageId, Timestamp, Username};
+    use crate::chat::{MessageId, Timestamp};
 
     fn side(id: u8, name: &str) -> (AccountId, AccountName) {
         (AccountId([id; 16]), AccountName::Named(Username::parse(name).unwrap()))

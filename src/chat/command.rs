@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     fingerprint::Fingerprint,
     id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp},
+    merge::Merge,
     name::{ConversationName, RoomName, Username},
     text::{Body, DeviceName, Topic},
 };
@@ -95,6 +96,8 @@ pub enum Command {
     TouchSession(SessionId),
     /// Removes what is older than its time to live; the server's own.
     Expire(Expire),
+    /// Takes over a part of a history that the common one lacks; the server's own. Never refused.
+    Merge(Box<Merge>),
 }
 
 /// See [`Command::CreateAccount`].
@@ -242,6 +245,36 @@ pub enum Call {
     EditMessage = 28,
 }
 
+impl Call {
+    /// Reads the stored number.
+    pub fn from_number(number: i64) -> Option<Call> {
+        const ALL: [Call; 16] = [
+            Call::CreateAccount,
+            Call::Login,
+            Call::Logout,
+            Call::SendMessage,
+            Call::DeleteMessages,
+            Call::AcknowledgeMessages,
+            Call::MarkRead,
+            Call::CreateRoom,
+            Call::JoinRoom,
+            Call::LeaveRoom,
+            Call::AddMember,
+            Call::RemoveMember,
+            Call::UpdateRoom,
+            Call::TransferRoom,
+            Call::DeleteRoom,
+            Call::EditMessage,
+        ];
+        ALL.into_iter().find(|call| *call as i64 == number)
+    }
+
+    /// Whether it begins a session: its request ids are told apart by the name that it gave.
+    pub fn begins_session(self) -> bool {
+        matches!(self, Call::CreateAccount | Call::Login)
+    }
+}
+
 impl Command {
     /// The call that it came from; `None` for the server's own commands.
     pub fn call(&self) -> Option<Call> {
@@ -262,7 +295,7 @@ impl Command {
             Command::UpdateRoom(_) => Some(Call::UpdateRoom),
             Command::TransferRoom { .. } => Some(Call::TransferRoom),
             Command::DeleteRoom(_) => Some(Call::DeleteRoom),
-            Command::TouchSession(_) | Command::Expire(_) => None,
+            Command::TouchSession(_) | Command::Expire(_) | Command::Merge(_) => None,
         }
     }
 }

@@ -27,7 +27,9 @@ impl Command {
             Command::Login(login) => {
                 fields.with(login.username.as_str()).with(login.device_name.as_str())
             }
-            Command::Logout | Command::TouchSession(_) | Command::Expire(_) => fields,
+            Command::Logout | Command::TouchSession(_) | Command::Expire(_) | Command::Merge(_) => {
+                fields
+            }
             Command::SendMessage(send) => fields
                 .with(send.conversation.to_string())
                 .with(send.body.as_str())

@@ -74,6 +74,12 @@ impl MessageId {
         MessageId((u128::from(high) << 64 | u128::from(log_seq)).to_be_bytes())
     }
 
+    /// The epoch that created the message: its number and its server.
+    pub fn epoch(&self) -> (u64, u32) {
+        let high = (u128::from_be_bytes(self.0) >> 64) as u64;
+        (high >> 16, u32::from(high as u16))
+    }
+
     /// The log position that created the message.
     pub fn log_seq(&self) -> u64 {
         u128::from_be_bytes(self.0) as u64
@@ -121,6 +127,7 @@ mod tests {
     fn a_message_id_tells_its_log_position_and_differs_by_epoch() {
         let id = MessageId::natural(7, 3, 123_456);
         assert_eq!(id.log_seq(), 123_456);
+        assert_eq!(id.epoch(), (7, 3));
         assert_ne!(id, MessageId::natural(7, 2, 123_456));
         assert_ne!(id, MessageId::natural(8, 3, 123_456));
         assert_eq!(id.to_string(), "0000000000070003000000000001e240");

@@ -15,6 +15,7 @@ mod fingerprint;
 mod id;
 mod malformed;
 mod mention;
+mod merge;
 mod name;
 mod outcome;
 mod signal;
@@ -31,6 +32,10 @@ pub use fingerprint::Fingerprint;
 pub use id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp};
 pub use malformed::Malformed;
 pub use mention::{MAX_MENTIONS, mentionable};
+pub use merge::{
+    LostEpoch, Merge, MergeStep, MergedAccount, MergedConversation, MergedEdit, MergedMessage,
+    MergedOutcome, MergedRead, MergedRequest, MergedRoom, MergedSession, RequestScope,
+};
 pub use name::{AccountName, ConversationName, RoomName, Username};
 pub use outcome::{Outcome, Refusal};
 pub use signal::{Signal, SignalKind};

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use super::{id::AccountId, malformed::Malformed};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    id::{AccountId, RoomId},
+    malformed::Malformed,
+};
 
 const NAME: Malformed = Malformed::must_be(
     "1 to 32 of the characters a-z 0-9 _ . - and start with a letter or a digit",
@@ -52,6 +57,33 @@ name! {
 name! {
     /// A room's name, folded, without its `#`.
     RoomName
+}
+
+impl Username {
+    /// The name of an account whose own one belongs to another account since two histories were merged:
+    /// `name~xyz`, drawn from the account's id. The next attempt is for when that is taken as well.
+    pub fn marked(&self, account: AccountId, attempt: u32) -> Username {
+        Username(marked(&self.0, account.0, attempt))
+    }
+}
+
+impl RoomName {
+    /// The same for a room whose name another room has, drawn from its id.
+    pub fn marked(&self, room: RoomId, attempt: u32) -> RoomName {
+        RoomName(marked(&self.0, room.0, attempt))
+    }
+}
+
+fn marked(name: &str, id: [u8; 16], attempt: u32) -> Box<str> {
+    const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut hasher = Sha256::new();
+    hasher.update(id);
+    hasher.update(attempt.to_be_bytes());
+    let digest: [u8; 32] = hasher.finalize().into();
+    let own = name.split_once('~').map_or(name, |(own, _)| own);
+    let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]);
+    let mark: String = digest.iter().take(3).map(letter).collect();
+    format!("{own}~{mark}").into()
 }
 
 /// How an account is called: by its name, or, once it is deleted, by its id.
@@ -168,6 +200,19 @@ mod tests {
             assert!(Username::parse(text).is_err(), "{text:?}");
         }
         assert!(Username::parse(&"a".repeat(33)).is_err());
+    }
+
+    #[test]
+    fn a_marked_name_is_one_that_a_merge_made_and_is_drawn_from_the_account() {
+        let (one, other) = (AccountId([1; 16]), AccountId([2; 16]));
+        let name = Username::parse_new(&"a".repeat(32)).unwrap();
+        let marked = name.marked(one, 0);
+        assert_eq!(Username::parse(marked.as_str()), Ok(marked.clone()));
+        assert!(Username::parse_new(marked.as_str()).is_err());
+        assert_eq!(name.marked(one, 0), marked);
+        assert_ne!(name.marked(one, 1), marked);
+        assert_ne!(name.marked(other, 0), marked);
+        assert_eq!(marked.marked(other, 0), name.marked(other, 0), "no mark upon a mark");
     }
 
     #[test]

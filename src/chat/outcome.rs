@@ -51,6 +51,8 @@ pub enum Outcome {
         /// Whether as much went as one command removes, so that another should follow.
         more: bool,
     },
+    /// What was new in it is taken over.
+    Merged,
 }
 
 /// An update was not carried out, and changed nothing. The words are for people and say what to do.
@@ -100,4 +102,38 @@ pub enum Refusal {
     /// wrong is `BAD_CREDENTIALS`.
     #[error("the account exists by now; prove its password")]
     ProofNeeded,
+}
+
+impl Refusal {
+    /// Under which number it is stored; `None` for those that are never kept.
+    pub fn number(self) -> Option<i32> {
+        match self {
+            Refusal::NameTaken => Some(1),
+            Refusal::NoSuchAccount => Some(2),
+            Refusal::NoSuchRoom => Some(3),
+            Refusal::NoSuchMessage => Some(4),
+            Refusal::NotAllowed => Some(5),
+            Refusal::OwnerStays => Some(20),
+            Refusal::NoMember => Some(21),
+            Refusal::NoSession
+            | Refusal::BadCredentials
+            | Refusal::RequestIdReused
+            | Refusal::BadField { .. }
+            | Refusal::ProofNeeded => None,
+        }
+    }
+
+    /// Reads the stored number.
+    pub fn from_number(number: i32) -> Option<Refusal> {
+        Some(match number {
+            1 => Refusal::NameTaken,
+            2 => Refusal::NoSuchAccount,
+            3 => Refusal::NoSuchRoom,
+            4 => Refusal::NoSuchMessage,
+            5 => Refusal::NotAllowed,
+            20 => Refusal::OwnerStays,
+            21 => Refusal::NoMember,
+            _ => return None,
+        })
+    }
 }

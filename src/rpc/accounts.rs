@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    context::{self, Context, parse},
+    context::{self, Context, Proved, parse},
     errors,
 };
 use crate::{
@@ -19,27 +19,20 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// What the password proves of the account that exists under this name, and the hash of a new
-    /// account's password where none does.
+    /// What the password proves of the accounts that exist under this name, and the hash of a new
+    /// account's password where none has it.
     async fn prove(
         &self,
         username: &Username,
         password: &Password,
     ) -> Result<(Option<Proof>, String, bool), Status> {
         let context = &self.context;
-        let name = username.clone();
-        let known = context.read(move |reader| reader.credentials(&name)).await?;
-        let failed = |error: super::PasswordError| errors::internal(&error.to_string());
-        let Some(known) = known else {
-            let hash = context.passwords.hash(password.clone()).await.map_err(failed)?;
-            return Ok((None, hash, false));
-        };
-        let verified = context.passwords.verify(password.clone(), Some(known.password_hash)).await;
-        let proof = verified.map_err(failed)?.then_some(Proof {
-            account: known.account.id,
-            password_version: known.password_version,
-        });
-        Ok((proof, String::new(), true))
+        let Proved { proof, is_taken, .. } = context.prove(username, password).await?;
+        if is_taken {
+            return Ok((proof, String::new(), true));
+        }
+        let hash = context.passwords.hash(password.clone()).await;
+        Ok((proof, hash.map_err(|error| errors::internal(&error.to_string()))?, false))
     }
 }
 

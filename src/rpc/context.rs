@@ -8,8 +8,8 @@ use tonic::{Status, metadata::MetadataMap};
 use super::{errors, passwords::Passwords};
 use crate::{
     chat::{
-        AccountId, Command, MAX_IDS, Malformed, MessageId, Outcome, Refusal, RequestId, RequestKey,
-        SessionId, Timestamp, TokenHash, Update,
+        Account, AccountId, Command, MAX_IDS, Malformed, MessageId, Outcome, Password, Proof,
+        Refusal, RequestId, RequestKey, SessionId, Timestamp, TokenHash, Update, Username,
     },
     cluster::ServerId,
     node::{Moment, NodeHandle, Refused, TokenOwner},
@@ -32,6 +32,17 @@ pub(super) struct Caller {
     pub(super) account: AccountId,
     pub(super) session: SessionId,
     pub(super) token: TokenHash,
+}
+
+/// What a name and a password came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proved {
+    /// The account whose password it is.
+    pub(super) proof: Option<Proof>,
+    /// Whether the name means any account.
+    pub(super) is_meant: bool,
+    /// Whether it is the present name of one.
+    pub(super) is_taken: bool,
 }
 
 impl Context {
@@ -93,6 +104,32 @@ impl Context {
             query(reader)
         });
         checked.await?.map_err(errors::refusal)
+    }
+
+    /// Whose password this is among the accounts that the name means: more than one where a merge took
+    /// it from an account. All of them are tried, also after the right one, so that the time does not
+    /// tell which it was.
+    pub(super) async fn prove(
+        &self,
+        username: &Username,
+        password: &Password,
+    ) -> Result<Proved, Status> {
+        let name = username.clone();
+        let known = self.read(move |reader| reader.credentials(&name)).await?;
+        let mut proved = Proved {
+            proof: None,
+            is_meant: !known.is_empty(),
+            is_taken: known.iter().any(|known| known.account.username == *username),
+        };
+        for known in known {
+            let Account { id: account, .. } = known.account;
+            let proof = Proof { account, password_version: known.password_version };
+            let right = self.passwords.verify(password.clone(), Some(known.password_hash)).await;
+            if right.map_err(|error| errors::internal(&error.to_string()))? {
+                proved.proof = proved.proof.or(Some(proof));
+            }
+        }
+        Ok(proved)
     }
 
     /// Brings a command into the log; `session` is absent for calls that begin one.

@@ -24,6 +24,7 @@ use crate::{
     chat::{Change, ChangeKind, ConversationName, Happening, SessionId},
     cluster::{Position, Seq},
     node::{Ended, News, Refused, Subscription},
+    store::Resume,
     wire::chat::{
         self as proto, CaughtUp, Event, Heartbeat, Reset, event::Kind,
         event_service_server::EventService, reset::Reason,
@@ -174,7 +175,9 @@ impl Device {
         self.context.read_as(self.caller, read).await
     }
 
-    /// Tells what came between the cursor and `until`, or that the cursor means nothing here.
+    /// Tells what came between the cursor and `until`, or that the cursor means nothing here. One of a
+    /// history that was merged into this one stands for the place where the two parted: what moved is
+    /// told again, with its new seq.
     async fn resume(
         &mut self,
         text: &str,
@@ -182,16 +185,23 @@ impl Device {
         head: Option<Position>,
     ) -> Result<(), Status> {
         let cursor = Cursor::parse(text);
-        let known = match cursor {
-            Some(cursor) => self.is_known(cursor).await?,
-            None => false,
+        let resume = match cursor {
+            Some(Cursor { epoch, seq }) => {
+                self.context.read(move |reader| reader.resume(epoch, seq)).await?
+            }
+            None => Resume::Unknown,
         };
-        let Some(cursor) = cursor.filter(|_| known) else {
-            self.told = head.map(Cursor::at);
-            return self.tell(Kind::Reset(Reset { reason: Reason::Unknown.into() })).await;
+        self.told = match resume {
+            Resume::There => cursor,
+            Resume::Merged(epoch, seq) => Some(Cursor { epoch, seq }),
+            Resume::Unknown => head.map(Cursor::at),
         };
-        self.told = Some(cursor);
-        let mut after = cursor.seq;
+        match resume {
+            Resume::There => {}
+            Resume::Merged(..) => self.reset(Reason::Merged).await?,
+            Resume::Unknown => return self.reset(Reason::Unknown).await,
+        }
+        let mut after = self.told.map_or(0, |told| told.seq);
         while after < until {
             after = self.replay_part(after, until).await?;
         }
@@ -199,10 +209,8 @@ impl Device {
         Ok(())
     }
 
-    /// A cursor of another history than this one's names an entry that this one does not have.
-    async fn is_known(&self, cursor: Cursor) -> Result<bool, Status> {
-        let read = move |reader: &mut crate::store::Reader| reader.epoch_at(cursor.seq);
-        Ok(self.context.read(read).await? == Some(cursor.epoch))
+    async fn reset(&self, reason: Reason) -> Result<(), Status> {
+        self.tell(Kind::Reset(Reset { reason: reason.into() })).await
     }
 
     async fn replay_part(&mut self, after: Seq, until: Seq) -> Result<Seq, Status> {

@@ -17,20 +17,17 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Verifies a password; takes the same time whether the account exists or not.
-    async fn prove(&self, username: &Username, password: Password) -> Result<Proof, Status> {
-        let name = username.clone();
-        let known = self.context.read(move |reader| reader.credentials(&name)).await?;
-        let (proof, hash) = match known {
-            Some(known) => {
-                let password_version = known.password_version;
-                let proof = Proof { account: known.account.id, password_version };
-                (Some(proof), Some(known.password_hash))
-            }
-            None => (None, None),
-        };
-        let verified = self.context.passwords.verify(password, hash).await;
-        let right = verified.map_err(|error| errors::internal(&error.to_string()))?;
-        proof.filter(|_| right).ok_or_else(|| errors::refusal(Refusal::BadCredentials))
+    async fn prove(
+        &self,
+        username: &Username,
+        password: Password,
+    ) -> Result<Option<Proof>, Status> {
+        let proved = self.context.prove(username, &password).await?;
+        if !proved.is_meant {
+            let nobody = self.context.passwords.verify(password, None).await;
+            nobody.map_err(|error| errors::internal(&error.to_string()))?;
+        }
+        Ok(proved.proof)
     }
 }
 
@@ -48,6 +45,7 @@ impl SessionService for Sessions {
         let device_name = parse("device_name", DeviceName::parse(request.device_name))?;
         let id = context::request_id_of(&request.request_id)?;
         let proof = self.prove(&username, password).await?;
+        let proof = proof.ok_or_else(|| errors::refusal(Refusal::BadCredentials))?;
         let (session_token, token) = context::draw_token()?;
         let session = SessionId(context::draw_id());
         let command = Command::Login(Login { username, proof, session, token, device_name });

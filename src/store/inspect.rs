@@ -8,7 +8,7 @@ use super::{connection, error::StoreError, local};
 
 /// Every chat table by public ids and names, one sorted line a row. Integer keys stay out, but for the
 /// places in the log that rows are about; so do derived tables, the log, and the files' layout.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 17] = [
     "SELECT 'account ' || hex(account_id) || ' ' || username || ' ' || password_hash || ' v'
         || password_version || ' ' || create_time || ' deleted=' || deleted AS line FROM accounts",
     "SELECT 'alias ' || old_name || ' ' || hex(account_id) AS line
@@ -18,6 +18,8 @@ const TABLES: [&str; 12] = [
         FROM sessions s JOIN accounts a ON a.id = s.account",
     "SELECT 'token ' || hex(t.token_hash) || ' ' || hex(s.session_id) AS line
         FROM session_tokens t JOIN sessions s ON s.id = t.session",
+    "SELECT 'ended token ' || hex(t.token_hash) || ' ' || hex(s.session_id) AS line
+        FROM ended_tokens t JOIN sessions s ON s.id = t.session",
     "SELECT 'conversation ' || label || ' kind=' || kind || ' ' || topic || ' private=' || private
         || ' deleted=' || deleted || ' last=' || last_seq || ' at ' || last_position || ' owner='
         || ifnull((SELECT hex(account_id) FROM accounts a WHERE a.id = owner), '-') || ' open='
@@ -46,6 +48,14 @@ const TABLES: [&str; 12] = [
         JOIN accounts a ON a.id = d.deleted_by",
     "SELECT 'request ' || hex(request_id) || ' ' || hex(scope) || ' call=' || call || ' '
         || hex(fingerprint) || ' ' || hex(outcome) || ' ' || time AS line FROM requests",
+    "SELECT 'message alias ' || hex(x.message_id) || ' ' || hex(m.message_id) AS line
+        FROM message_aliases x JOIN messages m ON m.id = x.message",
+    "SELECT 'room alias ' || hex(x.room_id) || ' ' || label AS line
+        FROM room_aliases x JOIN named ON named.id = x.conversation",
+    "SELECT 'account alias ' || hex(x.account_id) || ' ' || hex(a.account_id) AS line
+        FROM account_aliases x JOIN accounts a ON a.id = x.account",
+    "SELECT 'divergence ' || epoch_number || ' ' || epoch_server || ' after ' || common_seq AS line
+        FROM divergence",
 ];
 
 /// Names every conversation from nobody's side.

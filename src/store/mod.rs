@@ -17,6 +17,7 @@
 //! `CURRENT` (the name of the generation in use), one generation folder with `chat.db`, `staged/` for
 //! snapshots under way, and what was set aside: `reset-<n>` and `diverged-<n>`.
 
+mod aliases;
 mod apply;
 mod connection;
 mod digest;
@@ -42,7 +43,9 @@ pub use error::StoreError;
 pub use folder::{DivergedFile, reset};
 pub use handle::{OpenOptions, Opened, Store};
 pub use pool::Reader;
-pub use query::{Answer, Around, Credentials, KnownSession, MessagePage, Page, Replay};
+pub use query::{
+    Answer, Around, Credentials, KnownSession, Merges, MessagePage, Page, Replay, Resume,
+};
 pub use snapshot::verify_snapshot;
 pub use thread::{Completion, WriterCommand, WriterHandle};
 pub use writer::{Applied, Writer};

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{
-    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, Queryable, RunQueryDsl as _,
-    Selectable, SelectableHelper as _, SqliteConnection,
+    ExpressionMethods as _, Insertable, OptionalExtension as _, QueryDsl as _, Queryable,
+    RunQueryDsl as _, Selectable, SelectableHelper as _, SqliteConnection,
     dsl::sql,
     sql_types::{BigInt, Bool},
     sqlite::Sqlite,
 };
 
 use super::{
+    aliases,
     error::StoreError,
     schema::{accounts, conversations, hidden, members, messages, sessions},
 };
@@ -36,7 +37,7 @@ pub(super) struct AccountRow {
     pub(super) deleted: bool,
 }
 
-#[derive(Queryable, Selectable, Clone)]
+#[derive(Queryable, Selectable, Insertable, Clone)]
 #[diesel(table_name = sessions, check_for_backend(Sqlite))]
 pub(super) struct SessionRow {
     pub(super) id: i64,
@@ -59,8 +60,10 @@ pub(super) struct ConversationRow {
     pub(super) topic: String,
     pub(super) private: bool,
     pub(super) owner: Option<i64>,
+    pub(super) deleted: bool,
     pub(super) last_seq: i64,
     pub(super) last_position: i64,
+    pub(super) room_id: Option<Vec<u8>>,
     pub(super) open_seq: i64,
     pub(super) room_position: i64,
 }
@@ -93,6 +96,7 @@ pub(super) struct MessageRow {
     pub(super) received_time: Option<i64>,
     pub(super) deleted: bool,
     pub(super) change_position: Option<i64>,
+    pub(super) edit_position: Option<i64>,
 }
 
 impl AccountRow {
@@ -185,12 +189,13 @@ pub(super) fn account_by_id(
     connection: &mut SqliteConnection,
     id: AccountId,
 ) -> Result<Option<AccountRow>, StoreError> {
-    accounts::table
+    let found = accounts::table
         .filter(accounts::account_id.eq(id.0.as_slice()))
         .select(AccountRow::as_select())
         .first(connection)
         .optional()
-        .map_err(StoreError::database("find an account by its id"))
+        .map_err(StoreError::database("find an account by its id"))?;
+    found.map_or_else(|| aliases::account(connection, id), |found| Ok(Some(found)))
 }
 
 /// The living account of this name. (The constant stands in the statement, here and below, because
@@ -314,19 +319,24 @@ pub(super) fn conversation_of_member(
     }
 }
 
+pub(super) fn message_by_key(
+    connection: &mut SqliteConnection,
+    key: i64,
+) -> Result<MessageRow, StoreError> {
+    messages::table
+        .find(key)
+        .select(MessageRow::as_select())
+        .first(connection)
+        .map_err(StoreError::database("read a message that others refer to"))
+}
+
 /// The message with this id if this account may see it, with its conversation and membership.
 pub(super) fn visible_message(
     connection: &mut SqliteConnection,
     viewer: i64,
     id: MessageId,
 ) -> Result<Option<(MessageRow, MemberRow)>, StoreError> {
-    let row = messages::table
-        .find(id.log_seq() as i64)
-        .select(MessageRow::as_select())
-        .first(connection)
-        .optional()
-        .map_err(StoreError::database("find a message"))?;
-    let Some(row) = row.filter(|row| row.message_id == id.0) else { return Ok(None) };
+    let Some(row) = aliases::message(connection, id)? else { return Ok(None) };
     let member = member(connection, viewer, row.conversation)?;
     Ok(member.filter(|member| member.joined_seq < row.seq).map(|member| (row, member)))
 }

@@ -23,6 +23,13 @@ table! {
 }
 
 table! {
+    account_aliases (account_id) {
+        account_id -> Binary,
+        account -> BigInt,
+    }
+}
+
+table! {
     sessions (id) {
         id -> BigInt,
         session_id -> Binary,
@@ -36,6 +43,13 @@ table! {
 
 table! {
     session_tokens (token_hash) {
+        token_hash -> Binary,
+        session -> BigInt,
+    }
+}
+
+table! {
+    ended_tokens (token_hash) {
         token_hash -> Binary,
         session -> BigInt,
     }
@@ -88,6 +102,13 @@ table! {
 }
 
 table! {
+    room_aliases (room_id) {
+        room_id -> Binary,
+        conversation -> BigInt,
+    }
+}
+
+table! {
     mentions (account, conversation, seq) {
         account -> BigInt,
         conversation -> BigInt,
@@ -110,6 +131,14 @@ table! {
         received_time -> Nullable<BigInt>,
         deleted -> Bool,
         change_position -> Nullable<BigInt>,
+        edit_position -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    message_aliases (message_id) {
+        message_id -> Binary,
+        message -> BigInt,
     }
 }
 
@@ -151,11 +180,11 @@ table! {
 }
 
 table! {
-    divergence (position) {
-        position -> BigInt,
+    divergence (epoch_number, epoch_server) {
         epoch_number -> BigInt,
         epoch_server -> BigInt,
         common_seq -> BigInt,
+        position -> BigInt,
     }
 }
 

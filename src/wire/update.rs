@@ -3,6 +3,7 @@
 //! A field is only ever added, and what is read is parsed as strictly as at the door: an update that
 //! does not parse was written by a newer program, or by nobody of us.
 
+mod merge;
 mod rooms;
 
 use bytes::Bytes;
@@ -98,6 +99,7 @@ fn encode_command(command: &Command) -> wire::update::Command {
             requests_before_micros: expire.requests_before.0,
             deleted_before_micros: expire.deleted_before.0,
         }),
+        Command::Merge(merge) => Wire::Merge(merge::encode(merge)),
         command => rooms::encode(command),
     }
 }
@@ -130,6 +132,7 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
             requests_before: Timestamp(expire.requests_before_micros),
             deleted_before: Timestamp(expire.deleted_before_micros),
         }),
+        Wire::Merge(merge) => Command::Merge(Box::new(merge::decode(merge)?)),
         command => rooms::decode(command)?,
     })
 }

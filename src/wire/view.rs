@@ -113,6 +113,12 @@ impl From<Happening> for wire::event::Kind {
                 private: state.private,
                 owner: state.owner.map(|owner| owner.to_string()).unwrap_or_default(),
             }),
+            Happening::AccountChanged { username, deleted } => {
+                Kind::AccountChanged(wire::AccountChanged {
+                    username: username.to_string(),
+                    deleted,
+                })
+            }
         }
     }
 }

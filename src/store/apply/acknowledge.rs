@@ -4,7 +4,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, update};
 
 use super::{
     Context, Stop,
-    surroundings::{Atlas, note_change, posted, targets},
+    surroundings::{Atlas, Surroundings, note_change, posted, targets},
 };
 use crate::{
     chat::{ChangeKind, MessageId, Outcome},
@@ -34,19 +34,27 @@ pub(super) fn acknowledge(
         if !counts {
             continue;
         }
-        update(messages::table.find(message.id))
-            .set((
-                messages::received_time.eq(context.time),
-                messages::change_position.eq(context.position),
-            ))
-            .execute(context.connection)
-            .map_err(StoreError::database("mark a message as received"))?;
-        let (id, time) = (message.message_id.as_slice(), context.time);
-        context.record("messages", &[id.into(), time.into()]);
-        note_change(context, &message)?;
-        let received = MessageRow { received_time: Some(context.time), ..message };
-        let posted = posted(context, received, &around)?;
-        context.tell(around.audience, ChangeKind::MessageChanged(posted));
+        let time = context.time;
+        receive(context, message, time, &around)?;
     }
     Ok(Outcome::MessagesAcknowledged)
+}
+
+/// Notes when a message was received.
+pub(super) fn receive(
+    context: &mut Context<'_>,
+    message: MessageRow,
+    time: i64,
+    around: &Surroundings,
+) -> Result<(), Stop> {
+    update(messages::table.find(message.id))
+        .set((messages::received_time.eq(time), messages::change_position.eq(context.position)))
+        .execute(context.connection)
+        .map_err(StoreError::database("mark a message as received"))?;
+    context.record("messages", &[message.message_id.as_slice().into(), time.into()]);
+    note_change(context, &message)?;
+    let received = MessageRow { received_time: Some(time), ..message };
+    let posted = posted(context, received, around)?;
+    context.tell(around.audience.clone(), ChangeKind::MessageChanged(posted));
+    Ok(())
 }

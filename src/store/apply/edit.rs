@@ -1,6 +1,7 @@
 //! Editing a message.
 //!
-//! When two histories are merged, the later edit stands, and a deletion wins over any edit.
+//! When two histories are merged, the winner's edit stands if it was made after the divergence, else the
+//! loser's; a deletion wins over any edit.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, update};
 
@@ -9,7 +10,7 @@ use super::{
     surroundings::{Atlas, note_change, posted},
 };
 use crate::{
-    chat::{Body, ChangeKind, MessageId, Outcome, Refusal},
+    chat::{Body, ChangeKind, Message, MessageId, Outcome, Refusal},
     store::{
         error::StoreError,
         rows::{self, AccountRow, MessageRow},
@@ -32,14 +33,27 @@ pub(super) fn edit(
     if message.deleted {
         return Err(Refusal::NoSuchMessage.into());
     }
-    let mentioned = mentions::find(context, message.conversation, actor.id, body.as_str())?;
     // Another leader's clock may be behind; the time of the edit is never before the message's own.
     let edit_time = context.time.max(message.edit_time.unwrap_or(message.create_time));
+    context.subject = message.id;
+    let edited = write(context, message, body, edit_time)?;
+    Ok(Outcome::MessageEdited(Box::new(edited)))
+}
+
+/// Gives a message that is not deleted another body, and tells of it; returns it as its author sees it.
+pub(super) fn write(
+    context: &mut Context<'_>,
+    message: MessageRow,
+    body: &Body,
+    edit_time: i64,
+) -> Result<Message, Stop> {
+    let mentioned = mentions::find(context, message.conversation, message.sender, body.as_str())?;
     update(messages::table.find(message.id))
         .set((
             messages::body.eq(body.as_str()),
             messages::edit_time.eq(edit_time),
             messages::change_position.eq(context.position),
+            messages::edit_position.eq(context.position),
         ))
         .execute(context.connection)
         .map_err(StoreError::database("edit a message"))?;
@@ -49,10 +63,9 @@ pub(super) fn edit(
     mentions::change(context, (&message).into(), &mentioned)?;
     note_change(context, &message)?;
     let around = Atlas::default().around(context, message.conversation)?;
-    context.subject = message.id;
     let audience = around.audience_of(context, &message)?;
     let edited = MessageRow { body: text.into(), edit_time: Some(edit_time), ..message };
     let posted = posted(context, edited, &around)?;
     context.tell(audience, ChangeKind::MessageChanged(posted.clone()));
-    Ok(Outcome::MessageEdited(Box::new(posted.message)))
+    Ok(posted.message)
 }

@@ -29,7 +29,19 @@ pub(super) fn mark_read(
     if read_seq <= member.read_seq {
         return Ok(Outcome::ReadMoved { read_seq: member.read_seq });
     }
-    let (own_after, gone_after) = count_after(context, actor.id, &conversation, read_seq)?;
+    rise(context, actor, &conversation, member, read_seq)?;
+    Ok(Outcome::ReadMoved { read_seq })
+}
+
+/// Moves the marker up to here, which is further than it was.
+pub(super) fn rise(
+    context: &mut Context<'_>,
+    actor: &AccountRow,
+    conversation: &ConversationRow,
+    member: MemberRow,
+    read_seq: MessageSeq,
+) -> Result<(), Stop> {
+    let (own_after, gone_after) = count_after(context, actor.id, conversation, read_seq)?;
     let mentions_after = mentions::count_after(context, actor.id, conversation.id, read_seq)?;
     let member = MemberRow { read_seq, own_after, gone_after, mentions_after, ..member };
     update(members::table.find((actor.id, conversation.id)))
@@ -55,12 +67,12 @@ pub(super) fn mark_read(
     );
     let actor = actor.public_id()?;
     let kind = ChangeKind::ReadMoved {
-        conversation: rows::place(context.connection, &conversation)?.seen_by(actor),
+        conversation: rows::place(context.connection, conversation)?.seen_by(actor),
         read_seq,
-        unread_count: member.unread(&conversation),
+        unread_count: member.unread(conversation),
     };
     context.tell(vec![actor], kind);
-    Ok(Outcome::ReadMoved { read_seq })
+    Ok(())
 }
 
 /// After this seq: the reader's own messages, and others' that are deleted or hidden.

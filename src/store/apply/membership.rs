@@ -154,7 +154,7 @@ pub(super) fn note_membership(
     Ok(())
 }
 
-fn come(
+pub(super) fn come(
     context: &mut Context<'_>,
     room: &ConversationRow,
     account: &AccountRow,
@@ -164,7 +164,11 @@ fn come(
 }
 
 /// The account, which is a member, is none any more; everybody is told, whoever goes included.
-fn go(context: &mut Context<'_>, room: &ConversationRow, account: &AccountRow) -> Result<(), Stop> {
+pub(super) fn go(
+    context: &mut Context<'_>,
+    room: &ConversationRow,
+    account: &AccountRow,
+) -> Result<(), Stop> {
     touch(context, room)?;
     delete(members::table.find((account.id, room.id)))
         .execute(context.connection)

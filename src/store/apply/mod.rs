@@ -12,6 +12,7 @@ mod expire;
 mod mark_read;
 mod membership;
 mod mentions;
+mod merge;
 mod remove;
 mod requests;
 mod room;
@@ -72,6 +73,7 @@ fn carry_out(context: &mut Context<'_>, update: &Update) -> Result<Outcome, Stop
     match &update.command {
         Command::TouchSession(session) => session::touch(context, *session),
         Command::Expire(expire) => expire::expire(context, expire),
+        Command::Merge(merge) => merge::merge(context, merge),
         Command::CreateAccount(_) | Command::Login(_) => {
             requests::once(context, update, None, |context| begin(context, &update.command))
         }

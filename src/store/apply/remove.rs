@@ -35,7 +35,8 @@ pub(super) fn delete(
         }
         let around = atlas.around(context, target.message.conversation)?;
         if target.message.sender == actor.id {
-            for_everyone(context, actor, &around, target.message)?;
+            let time = context.time;
+            for_everyone(context, actor.id, time, &around, target.message)?;
         } else {
             for_viewer(context, actor, &around, target)?;
         }
@@ -43,9 +44,11 @@ pub(super) fn delete(
     Ok(Outcome::MessagesDeleted)
 }
 
-fn for_everyone(
+/// Deletes a message that is not deleted yet; `by` is the key of the account that did it.
+pub(super) fn for_everyone(
     context: &mut Context<'_>,
-    actor: &AccountRow,
+    by: i64,
+    time: i64,
     around: &Surroundings,
     message: MessageRow,
 ) -> Result<(), Stop> {
@@ -53,8 +56,8 @@ fn for_everyone(
         .values((
             deleted_messages::message.eq(message.id),
             deleted_messages::body.eq(message.body.as_str()),
-            deleted_messages::deleted_by.eq(actor.id),
-            deleted_messages::delete_time.eq(context.time),
+            deleted_messages::deleted_by.eq(by),
+            deleted_messages::delete_time.eq(time),
         ))
         .execute(context.connection)
         .map_err(StoreError::database("archive a deleted message"))?;
@@ -66,8 +69,8 @@ fn for_everyone(
         ))
         .execute(context.connection)
         .map_err(StoreError::database("delete a message"))?;
-    let (time, id) = (context.time, message.message_id.as_slice());
-    context.record("deleted_messages", &[id.into(), actor.id.into(), time.into()]);
+    let id = message.message_id.as_slice();
+    context.record("deleted_messages", &[id.into(), by.into(), time.into()]);
     uncount(context, around, &message)?;
     mentions::clear(context, (&message).into())?;
     note_change(context, &message)?;
@@ -110,7 +113,8 @@ fn uncount(
     Ok(())
 }
 
-fn for_viewer(
+/// Removes a message from a viewer's own view, where it still is.
+pub(super) fn for_viewer(
     context: &mut Context<'_>,
     actor: &AccountRow,
     around: &Surroundings,

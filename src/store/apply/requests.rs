@@ -4,8 +4,7 @@
 //! path, the same on every leader. Outcomes are kept as ids and seqs, and rebuilt from current rows.
 
 use diesel::{
-    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
-    SelectableHelper as _, insert_into,
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, insert_into,
 };
 use prost::Message as _;
 
@@ -15,8 +14,8 @@ use crate::{
     store::{
         error::StoreError,
         mentions,
-        rows::{self, AccountRow, MessageRow},
-        schema::{messages, requests},
+        rows::{self, AccountRow},
+        schema::requests,
     },
     wire::log::{StoredOutcome, stored_outcome::Kind},
 };
@@ -78,7 +77,7 @@ fn scope(command: &Command, actor: Option<&AccountRow>) -> Vec<u8> {
     }
 }
 
-fn find(
+pub(super) fn find(
     context: &mut Context<'_>,
     key: &RequestKey,
     scope: &[u8],
@@ -111,43 +110,14 @@ fn to_keep(result: &Result<Outcome, Refusal>, subject: i64) -> Option<Kind> {
             | Outcome::MessagesAcknowledged
             | Outcome::RoomChanged
             | Outcome::SessionTouched
-            | Outcome::Expired { .. },
+            | Outcome::Expired { .. }
+            | Outcome::Merged,
         ) => Kind::Done(true),
-        Err(refusal) => Kind::Refusal(number(*refusal)?),
+        Err(refusal) => Kind::Refusal(refusal.number()?),
     })
 }
 
-fn number(refusal: Refusal) -> Option<i32> {
-    match refusal {
-        Refusal::NameTaken => Some(1),
-        Refusal::NoSuchAccount => Some(2),
-        Refusal::NoSuchRoom => Some(3),
-        Refusal::NoSuchMessage => Some(4),
-        Refusal::NotAllowed => Some(5),
-        Refusal::OwnerStays => Some(20),
-        Refusal::NoMember => Some(21),
-        Refusal::NoSession
-        | Refusal::BadCredentials
-        | Refusal::RequestIdReused
-        | Refusal::BadField { .. }
-        | Refusal::ProofNeeded => None,
-    }
-}
-
-fn refusal(number: i32) -> Result<Refusal, StoreError> {
-    match number {
-        1 => Ok(Refusal::NameTaken),
-        2 => Ok(Refusal::NoSuchAccount),
-        3 => Ok(Refusal::NoSuchRoom),
-        4 => Ok(Refusal::NoSuchMessage),
-        5 => Ok(Refusal::NotAllowed),
-        20 => Ok(Refusal::OwnerStays),
-        21 => Ok(Refusal::NoMember),
-        _ => Err(rows::malformed("outcome")),
-    }
-}
-
-fn keep(
+pub(super) fn keep(
     context: &mut Context<'_>,
     key: &RequestKey,
     scope: &[u8],
@@ -189,7 +159,9 @@ fn rebuild(
     kind: Kind,
 ) -> Result<Outcome, Stop> {
     match (kind, &update.command, actor) {
-        (Kind::Refusal(number), _, _) => Err(refusal(number)?.into()),
+        (Kind::Refusal(number), _, _) => {
+            Err(Refusal::from_number(number).ok_or_else(|| rows::malformed("outcome"))?.into())
+        }
         (Kind::Session(session), Command::CreateAccount(create), _) => {
             let proof = create.proof.ok_or(Refusal::ProofNeeded)?;
             let (account, session) = session::renew(context, session, &proof, &create.token)?;
@@ -236,11 +208,7 @@ fn own_message(
     message: i64,
     actor: &AccountRow,
 ) -> Result<Message, Stop> {
-    let row: MessageRow = messages::table
-        .find(message)
-        .select(MessageRow::as_select())
-        .first(context.connection)
-        .map_err(StoreError::database("read a message of an earlier call"))?;
+    let row = rows::message_by_key(context.connection, message)?;
     let conversation = rows::conversation_by_key(context.connection, row.conversation)?;
     let name = rows::place(context.connection, &conversation)?.seen_by(actor.public_id()?);
     let key = row.id;

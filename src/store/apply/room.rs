@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     chat::{
-        ChangeKind, ConversationName, CreateRoom, Outcome, Refusal, RoomName, UpdateRoom, Username,
+        ChangeKind, ConversationName, CreateRoom, Outcome, Refusal, RoomId, RoomName, Topic,
+        UpdateRoom, Username,
     },
     store::{
         error::StoreError,
@@ -41,7 +42,34 @@ pub(super) fn create(
     if rows::room(context.connection, &create.room)?.is_some() {
         return Err(Refusal::NameTaken.into());
     }
-    let (name, topic, private) = (create.room.as_str(), create.topic.as_str(), create.private);
+    let new = NewRoom {
+        id: create.id,
+        name: &create.room,
+        topic: &create.topic,
+        private: create.private,
+        time: context.time,
+    };
+    let room = insert(context, &new, actor)?;
+    stands(context, actor, room.id)
+}
+
+/// A room to be made.
+pub(super) struct NewRoom<'a> {
+    pub(super) id: RoomId,
+    /// Nobody else has it.
+    pub(super) name: &'a RoomName,
+    pub(super) topic: &'a Topic,
+    pub(super) private: bool,
+    pub(super) time: i64,
+}
+
+/// Makes a room with its owner as the only member.
+pub(super) fn insert(
+    context: &mut Context<'_>,
+    new: &NewRoom<'_>,
+    owner: &AccountRow,
+) -> Result<ConversationRow, Stop> {
+    let (name, topic, private) = (new.name.as_str(), new.topic.as_str(), new.private);
     insert_into(conversations::table)
         .values((
             conversations::id.eq(context.position),
@@ -49,31 +77,30 @@ pub(super) fn create(
             conversations::name.eq(name),
             conversations::topic.eq(topic),
             conversations::private.eq(private),
-            conversations::owner.eq(actor.id),
-            conversations::create_time.eq(context.time),
+            conversations::owner.eq(owner.id),
+            conversations::create_time.eq(new.time),
             conversations::last_seq.eq(0),
             conversations::last_position.eq(context.position),
-            conversations::room_id.eq(create.id.0.as_slice()),
+            conversations::room_id.eq(new.id.0.as_slice()),
             conversations::room_position.eq(context.position),
         ))
         .execute(context.connection)
         .map_err(StoreError::database("create a room"))?;
-    let (owner, time) = (actor.id, context.time);
     context.recorder.row(
         "conversations",
         &[
             ROOM.into(),
-            (&create.id.0).into(),
+            (&new.id.0).into(),
             name.into(),
             topic.into(),
             private.into(),
-            owner.into(),
-            time.into(),
+            owner.id.into(),
+            new.time.into(),
         ],
     );
     let room = rows::conversation_by_key(context.connection, context.position)?;
-    admit(context, &room, actor)?;
-    stands(context, actor, room.id)
+    admit(context, &room, owner)?;
+    Ok(room)
 }
 
 /// The owner changes the topic, or who may come in.
@@ -121,17 +148,27 @@ pub(super) fn delete(
     name: &RoomName,
 ) -> Result<Outcome, Stop> {
     let (room, _) = of_owner(context, actor, name)?;
-    let audience = context.audiences.of(context.connection, &room)?;
-    let members = everybody(context, &room)?;
+    let time = context.time;
+    close(context, &room, time)?;
+    Ok(Outcome::RoomChanged)
+}
+
+/// Closes a room that is open.
+pub(super) fn close(
+    context: &mut Context<'_>,
+    room: &ConversationRow,
+    time: i64,
+) -> Result<(), Stop> {
+    let audience = context.audiences.of(context.connection, room)?;
+    let members = everybody(context, room)?;
     update_row(conversations::table.find(room.id))
         .set((
             conversations::deleted.eq(true),
-            conversations::delete_time.eq(context.time),
+            conversations::delete_time.eq(time),
             conversations::last_position.eq(context.position),
         ))
         .execute(context.connection)
         .map_err(StoreError::database("close a room"))?;
-    let time = context.time;
     context.record("conversations", &[room.id.into(), time.into()]);
     delete_from(members::table.filter(members::conversation.eq(room.id)))
         .execute(context.connection)
@@ -139,13 +176,13 @@ pub(super) fn delete(
     let mut names = BTreeMap::new();
     for member in members {
         context.record("members", &[member.id.into(), room.id.into()]);
-        note_membership(context, &room, member.id, false)?;
+        note_membership(context, room, member.id, false)?;
         names.insert(member.public_id()?, member.name()?);
     }
     context.audiences.forget(room.id);
-    let kind = ChangeKind::RoomDeleted { room: name.clone(), members: names };
+    let kind = ChangeKind::RoomDeleted { room: rows::room_name(room)?, members: names };
     context.tell(audience, kind);
-    Ok(Outcome::RoomChanged)
+    Ok(())
 }
 
 /// The answer of a call that made the room so, from current rows: the room may be gone by now.
@@ -185,7 +222,7 @@ pub(super) fn of_owner(
 }
 
 /// Writes what owners change, and tells all members.
-fn write(context: &mut Context<'_>, room: &ConversationRow) -> Result<(), Stop> {
+pub(super) fn write(context: &mut Context<'_>, room: &ConversationRow) -> Result<(), Stop> {
     update_row(conversations::table.find(room.id))
         .set((
             conversations::topic.eq(room.topic.as_str()),

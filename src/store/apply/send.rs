@@ -1,6 +1,9 @@
 //! Sending messages.
 
-use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, insert_into, update};
+use diesel::{
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, insert_into,
+    update,
+};
 
 use super::{
     Context, Stop,
@@ -114,7 +117,7 @@ fn check_reply(
     }
 }
 
-fn begin_direct(
+pub(super) fn begin_direct(
     context: &mut Context<'_>,
     sender: &AccountRow,
     other: &AccountRow,
@@ -159,8 +162,8 @@ fn insert_member(context: &mut Context<'_>, account: i64) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Writes the message, the conversation's end, and the sender's own count.
-fn insert(
+/// Writes the message, the conversation's end, and the own count of a sender who is a member.
+pub(super) fn insert(
     context: &mut Context<'_>,
     conversation: i64,
     sender: &AccountRow,
@@ -175,7 +178,9 @@ fn insert(
             messages::sender.eq(sender.id),
             messages::body.eq(message.body.as_str()),
             messages::reply_to.eq(message.reply_to.as_ref().map(|id| id.0.as_slice())),
-            messages::create_time.eq(context.time),
+            messages::create_time.eq(message.create_time.0),
+            messages::edit_time.eq(message.edit_time.map(|time| time.0)),
+            messages::received_time.eq(message.received_time.map(|time| time.0)),
         ))
         .execute(context.connection)
         .map_err(StoreError::database("write a message"))?;
@@ -186,10 +191,11 @@ fn insert(
         ))
         .execute(context.connection)
         .map_err(StoreError::database("move a conversation's end"))?;
-    let own_after: i64 = update(members::table.find((sender.id, conversation)))
+    let own_after: Option<i64> = update(members::table.find((sender.id, conversation)))
         .set(members::own_after.eq(members::own_after + 1))
         .returning(members::own_after)
         .get_result(context.connection)
+        .optional()
         .map_err(StoreError::database("count an own message"))?;
     context.recorder.row(
         "messages",
@@ -200,7 +206,7 @@ fn insert(
             sender.id.into(),
             message.body.as_str().into(),
             message.reply_to.as_ref().map(|id| &id.0).into(),
-            context.time.into(),
+            message.create_time.0.into(),
         ],
     );
     context.record("members", &[sender.id.into(), conversation.into(), own_after.into()]);

@@ -13,7 +13,7 @@ use crate::{
     store::{
         error::StoreError,
         rows::{self, AccountRow, SessionRow},
-        schema::{session_tokens, sessions},
+        schema::{ended_tokens, session_tokens, sessions},
     },
 };
 
@@ -121,9 +121,15 @@ pub(super) fn renew(
     if !proves(proof, &account) {
         return Err(Refusal::BadCredentials.into());
     }
-    delete(session_tokens::table.filter(session_tokens::session.eq(session.id)))
-        .execute(context.connection)
-        .map_err(StoreError::database("end a token"))?;
+    let mut earlier: Vec<Vec<u8>> = session_tokens::table
+        .filter(session_tokens::session.eq(session.id))
+        .select(session_tokens::token_hash)
+        .load(context.connection)
+        .map_err(StoreError::database("read the earlier tokens"))?;
+    earlier.sort_unstable();
+    for token in &earlier {
+        end_token(context, session.id, token)?;
+    }
     insert_token(context, session.id, token)?;
     let id = session.public_id()?;
     let kind = ChangeKind::SessionChanged { session: id, ended: false };
@@ -131,7 +137,24 @@ pub(super) fn renew(
     Ok((account.view()?, id))
 }
 
-fn insert_token(context: &mut Context<'_>, session: i64, token: &TokenHash) -> Result<(), Stop> {
+/// The token proves nothing any more, and no merge brings it back.
+pub(super) fn end_token(context: &mut Context<'_>, session: i64, token: &[u8]) -> Result<(), Stop> {
+    delete(session_tokens::table.find(token))
+        .execute(context.connection)
+        .map_err(StoreError::database("end a token"))?;
+    insert_into(ended_tokens::table)
+        .values((ended_tokens::token_hash.eq(token), ended_tokens::session.eq(session)))
+        .execute(context.connection)
+        .map_err(StoreError::database("note an ended token"))?;
+    context.record("ended_tokens", &[token.into(), session.into()]);
+    Ok(())
+}
+
+pub(super) fn insert_token(
+    context: &mut Context<'_>,
+    session: i64,
+    token: &TokenHash,
+) -> Result<(), Stop> {
     insert_into(session_tokens::table)
         .values((
             session_tokens::token_hash.eq(token.0.as_slice()),

@@ -1,7 +1,7 @@
 //! Accounts by name, by id, by glob.
 
 use diesel::{
-    ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, SelectableHelper as _,
+    ExpressionMethods as _, JoinOnDsl as _, QueryDsl as _, RunQueryDsl as _, SelectableHelper as _,
     sql_types::Bool, sqlite::Sqlite,
 };
 
@@ -15,7 +15,7 @@ use crate::{
         error::StoreError,
         pool::Reader,
         rows::{self, AccountRow},
-        schema::accounts,
+        schema::{accounts, aliases},
     },
 };
 
@@ -40,17 +40,28 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Reader {
-    /// The living account of this name with what verifying its password needs.
-    pub fn credentials(&mut self, name: &Username) -> Result<Option<Credentials>, StoreError> {
-        let row = rows::account_by_username(&mut self.connection, name.as_str())?;
-        row.map(|row| {
+    /// The living accounts that somebody may mean who logs in under this name, with what verifying
+    /// their passwords needs: the one of this name first, then those from which a merge took it.
+    pub fn credentials(&mut self, name: &Username) -> Result<Vec<Credentials>, StoreError> {
+        let connection = &mut self.connection;
+        let own = rows::account_by_username(connection, name.as_str())?;
+        let renamed: Vec<AccountRow> = aliases::table
+            .inner_join(accounts::table.on(accounts::id.eq(aliases::account)))
+            .filter(aliases::old_name.eq(name.as_str()))
+            .order(accounts::id)
+            .select(AccountRow::as_select())
+            .load(connection)
+            .map_err(StoreError::database("find accounts by an old name"))?;
+        let known = own.as_ref().map(|own| own.id);
+        let renamed = renamed.into_iter().filter(|row| !row.deleted && Some(row.id) != known);
+        let credentials = |row: AccountRow| {
             Ok(Credentials {
                 account: row.view()?,
                 password_version: row.password_version,
                 password_hash: row.password_hash,
             })
-        })
-        .transpose()
+        };
+        own.into_iter().chain(renamed).map(credentials).collect()
     }
 
     /// The living account with this id.

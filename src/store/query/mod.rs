@@ -4,6 +4,7 @@
 mod accounts;
 mod conversations;
 mod history;
+mod merges;
 mod messages;
 mod page;
 mod replay;
@@ -11,6 +12,8 @@ mod rooms;
 mod sessions;
 
 pub use accounts::Credentials;
+pub use history::Resume;
+pub use merges::Merges;
 pub use messages::{Around, MessagePage};
 pub use page::Page;
 pub use replay::Replay;

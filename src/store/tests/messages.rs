@@ -265,6 +265,7 @@ fn a_replay_tells_what_was_told_live_in_any_cut() {
             Happening::ReadMoved { conversation, read_seq, .. } => {
                 format!("{conversation}:{read_seq}")
             }
+            Happening::AccountChanged { username, .. } => format!("={username}"),
             other => panic!("{other:?}"),
         };
         happenings.iter().map(|(seq, happening)| (*seq, kind(happening))).collect::<Vec<_>>()

@@ -2,9 +2,12 @@
 
 mod folders;
 mod idempotency;
+mod merges;
+mod merges_at_random;
 mod messages;
 mod plans;
 mod replicas;
+mod room_merges;
 mod rooms;
 mod schema;
 mod sessions;
@@ -142,6 +145,21 @@ impl Bench {
         let scribe = Scribe::new();
         let digest = writer.store(&scribe.entries, LINEAGE).unwrap();
         Bench { folder, store, writer, scribe, changes: Vec::new(), digest }
+    }
+
+    /// Another server with the same history, which draws other ids from now on and leads in this epoch.
+    fn copy(&self, epoch: Epoch) -> Bench {
+        let folder = TempDir::new().unwrap();
+        let Opened { store, mut writer, .. } = open(folder.path()).unwrap();
+        let digest = writer.store(&self.scribe.entries, LINEAGE).unwrap();
+        let drawn = self.scribe.drawn + (u64::from(epoch.server.0) << 32);
+        let scribe = Scribe { entries: self.scribe.entries.clone(), epoch, drawn };
+        Bench { folder, store, writer, scribe, changes: Vec::new(), digest }
+    }
+
+    /// The place of the newest entry.
+    fn end(&self) -> u64 {
+        self.scribe.entries.last().unwrap().seq
     }
 
     /// Commits one update, and keeps what subscribers are told in `changes`.

@@ -40,6 +40,8 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
     let mut bench = Bench::new();
     listen(&mut bench.writer.connection, &heard);
     let (alice, bob) = (bench.user("alice"), bench.user("bob"));
+    let mut winner = bench.copy(Epoch { number: 2, server: ServerId(2) });
+    let common = bench.end();
     let login = bench.scribe.login("bob", Proof { account: bob.account, password_version: 1 });
     bench.run(&login).unwrap();
     bench.run(&login).unwrap();
@@ -91,6 +93,16 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
     bench.act(bob, Command::DeleteRoom(room)).unwrap();
     let touch = bench.scribe.call(None, Command::TouchSession(bob.session));
     bench.run(&touch).unwrap();
+    bench.user("carol");
+    winner.user("carol");
+    let lost = bench.read(|reader| {
+        listen(&mut reader.connection, &heard);
+        reader.merges(common, u64::MAX >> 1, common, 1 << 20)
+    });
+    listen(&mut winner.writer.connection, &heard);
+    for update in lost.updates.iter().chain(&lost.updates) {
+        winner.run(&update::decode(update).unwrap()).unwrap();
+    }
     let far = Timestamp(i64::MAX);
     let expire = crate::chat::Expire { requests_before: far, deleted_before: far };
     let expire = bench.scribe.call(None, Command::Expire(expire));
@@ -110,6 +122,7 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
         }
         reader.message(viewer, message.id)?;
         reader.replay(viewer, 3, 100, 10)?;
+        reader.resume(EPOCH, 900)?;
         reader.entries(1, 9, 1_000)
     });
 
@@ -117,8 +130,9 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
     let planned = |statement: &&String| {
         ["SELECT", "UPDATE", "DELETE"].iter().any(|verb| statement.starts_with(verb))
     };
-    // One row, and ordered pages of what is oldest.
-    let may_scan = ["SCAN meta", "SCAN requests USING INDEX requests_by_position"];
+    // One row, one a lost epoch, and ordered pages of what is oldest.
+    let may_scan =
+        ["SCAN meta", "SCAN divergence", "SCAN requests USING INDEX requests_by_position"];
     let mut count = 0;
     for statement in statements.iter().filter(planned) {
         count += 1;

@@ -112,7 +112,7 @@ proptest! {
 
         let id = |username: &str| {
             let username = Username::parse(username).unwrap();
-            let account = one.read(|reader| reader.credentials(&username)).unwrap().account.id;
+            let account = one.read(|reader| reader.credentials(&username))[0].account.id;
             User { account, session: SessionId([0; 16]) }
         };
         for viewer in ["alice", "bob", "carol"] {

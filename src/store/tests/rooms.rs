@@ -112,6 +112,7 @@ fn shown(happening: &Happening) -> String {
         Happening::MembershipChanged { room, account, member } => {
             format!("{account} {} {room}", if *member { "in" } else { "out of" })
         }
+        Happening::AccountChanged { username, .. } => format!("={username}"),
         Happening::Typing { conversation, account } => format!("{account} types in {conversation}"),
         Happening::Presence { account, online } => format!("{account} online={online}"),
         Happening::RoomChanged(state) => format!("{} is about {:?}", state.room, state.topic),

@@ -1,8 +1,9 @@
-//! The logged form of the commands about rooms and of edits.
+//! The logged form of the commands about rooms and of edits, and of a room that is merged.
 
 use super::{UnreadableUpdate, id, unreadable, wire};
 use crate::chat::{
-    Body, Command, CreateRoom, MessageId, RoomId, RoomName, Topic, UpdateRoom, Username,
+    AccountId, Body, Command, CreateRoom, MergedRoom, MessageId, RoomId, RoomName, Timestamp,
+    Topic, UpdateRoom, Username,
 };
 use wire::update::Command as Wire;
 
@@ -87,4 +88,43 @@ fn username(text: &str) -> Result<Username, UnreadableUpdate> {
 
 fn topic(text: String) -> Result<Topic, UnreadableUpdate> {
     Topic::parse(text).map_err(|_| unreadable("topic"))
+}
+
+pub(super) fn encode_merged(merged: &MergedRoom) -> wire::MergedRoom {
+    let (account_id, member) = match merged.membership {
+        Some((account, member)) => (account.0.to_vec(), member),
+        None => (Vec::new(), false),
+    };
+    wire::MergedRoom {
+        room_id: merged.room.0.to_vec(),
+        room: merged.name.to_string(),
+        topic: merged.topic.as_str().into(),
+        private: merged.private,
+        owner_id: merged.owner.0.to_vec(),
+        create_time_micros: merged.create_time.0,
+        delete_time_micros: merged.delete_time.map(|time| time.0),
+        changed: merged.changed,
+        account_id,
+        member,
+        common_seq: merged.common,
+    }
+}
+
+pub(super) fn decode_merged(merged: wire::MergedRoom) -> Result<MergedRoom, UnreadableUpdate> {
+    let account = |bytes: &[u8]| id(bytes, AccountId::from_slice, "account id");
+    Ok(MergedRoom {
+        room: id(&merged.room_id, RoomId::from_slice, "room id")?,
+        name: room(&merged.room)?,
+        topic: topic(merged.topic)?,
+        private: merged.private,
+        owner: account(&merged.owner_id)?,
+        create_time: Timestamp(merged.create_time_micros),
+        delete_time: merged.delete_time_micros.map(Timestamp),
+        changed: merged.changed,
+        membership: match merged.account_id.is_empty() {
+            true => None,
+            false => Some((account(&merged.account_id)?, merged.member)),
+        },
+        common: merged.common_seq,
+    })
 }
