@@ -2,7 +2,7 @@
 
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
-    SelectableHelper as _, delete, insert_into, update,
+    SelectableHelper as _, delete, insert_into, insert_or_ignore_into, update,
 };
 
 use super::{Context, Stop, requests};
@@ -127,10 +127,13 @@ pub(super) fn renew(
         .load(context.connection)
         .map_err(StoreError::database("read the earlier tokens"))?;
     earlier.sort_unstable();
-    for token in &earlier {
-        end_token(context, session.id, token)?;
+    for earlier in earlier.iter().filter(|earlier| earlier.as_slice() != token.0) {
+        end_token(context, session.id, earlier)?;
     }
-    insert_token(context, session.id, token)?;
+    if !earlier.iter().any(|earlier| earlier.as_slice() == token.0) {
+        revive_token(context, token)?;
+        insert_token(context, session.id, token)?;
+    }
     let id = session.public_id()?;
     let kind = ChangeKind::SessionChanged { session: id, ended: false };
     context.tell(vec![account.public_id()?], kind);
@@ -142,11 +145,22 @@ pub(super) fn end_token(context: &mut Context<'_>, session: i64, token: &[u8]) -
     delete(session_tokens::table.find(token))
         .execute(context.connection)
         .map_err(StoreError::database("end a token"))?;
-    insert_into(ended_tokens::table)
+    insert_or_ignore_into(ended_tokens::table)
         .values((ended_tokens::token_hash.eq(token), ended_tokens::session.eq(session)))
         .execute(context.connection)
         .map_err(StoreError::database("note an ended token"))?;
     context.record("ended_tokens", &[token.into(), session.into()]);
+    Ok(())
+}
+
+/// A repeat that was long under way may bring a token that a later one has ended: it counts again.
+fn revive_token(context: &mut Context<'_>, token: &TokenHash) -> Result<(), Stop> {
+    let revived = delete(ended_tokens::table.find(token.0.as_slice()))
+        .execute(context.connection)
+        .map_err(StoreError::database("revive a token"))?;
+    if revived > 0 {
+        context.record("ended_tokens", &[(&token.0).into()]);
+    }
     Ok(())
 }
 

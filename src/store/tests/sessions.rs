@@ -111,6 +111,21 @@ fn a_repeated_login_keeps_the_session_and_ends_the_earlier_token() {
 }
 
 #[test]
+fn repeats_of_a_login_in_any_order_leave_the_token_of_the_last_one() {
+    let mut bench = Bench::new();
+    let alice = bench.user("alice");
+    let first = bench.scribe.login("alice", proof(alice));
+    let second = Update { request: first.request, ..bench.scribe.login("alice", proof(alice)) };
+    for last in [&first, &first, &second, &first, &second, &second, &first] {
+        bench.run(last).unwrap();
+        for update in [&first, &second] {
+            let known = bench.read(|reader| reader.session_by_token(&token_of(update)));
+            assert_eq!(known.is_some(), token_of(update) == token_of(last));
+        }
+    }
+}
+
+#[test]
 fn a_repeated_create_account_proves_the_password_again() {
     let mut bench = Bench::new();
     let first = bench.scribe.create("alice");
