@@ -2,8 +2,8 @@
 //! nothing: the later one says it.
 
 use diesel::{
-    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
-    RunQueryDsl as _, SelectableHelper as _, dsl::sql, sql_types::BigInt,
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
+    SelectableHelper as _, dsl::sql, sql_types::BigInt,
 };
 
 use super::Translator;
@@ -51,15 +51,15 @@ impl Translator<'_> {
             (ConversationRow::as_select(), conversations::create_time, conversations::delete_time);
         type Found = (ConversationRow, i64, Option<i64>);
         let connection = &mut self.reader.connection;
-        let rooms = conversations::table.filter(conversations::kind.eq(sql::<BigInt>("2")));
-        let mut found: Option<Found> = rooms
+        let rooms = || conversations::table.filter(conversations::kind.eq(sql::<BigInt>("2")));
+        let mut found: Option<Found> = rooms()
             .filter(conversations::id.eq(key))
             .select(columns)
             .first(connection)
             .optional()
             .map_err(StoreError::database("read the room of an entry"))?;
         if found.is_none() {
-            found = rooms
+            found = rooms()
                 .filter(conversations::room_position.eq(self.position))
                 .select(columns)
                 .first(connection)
