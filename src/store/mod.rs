@@ -30,6 +30,7 @@ mod log;
 mod mentions;
 mod pool;
 mod query;
+mod rooms;
 mod rows;
 mod schema;
 mod snapshot;

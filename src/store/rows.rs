@@ -13,11 +13,12 @@ use diesel::{
 use super::{
     aliases,
     error::StoreError,
+    rooms,
     schema::{accounts, conversations, hidden, members, messages, sessions},
 };
 use crate::chat::{
     Account, AccountId, AccountName, ConversationName, Message, MessageId, Place, Refusal,
-    RoomName, RoomState, SessionId, Timestamp, Username,
+    RoomName, SessionId, Timestamp, Username,
 };
 
 /// `conversations.kind` of a direct conversation …
@@ -367,27 +368,9 @@ pub(super) fn place(
             let high = account_by_key(connection, high)?.side()?;
             Ok(Place::Direct([low, high]))
         }
-        (_, _, Some(_)) => Ok(Place::Room(room_name(conversation)?)),
+        (_, _, Some(_)) => Ok(Place::Room(rooms::room_name(conversation)?)),
         _ => Err(malformed("conversation")),
     }
-}
-
-pub(super) fn room_name(room: &ConversationRow) -> Result<RoomName, StoreError> {
-    let name = room.name.as_deref().and_then(|name| RoomName::parse(name).ok());
-    name.ok_or_else(|| malformed("room name"))
-}
-
-/// The room as its members are told of it.
-pub(super) fn room_state(
-    connection: &mut SqliteConnection,
-    room: &ConversationRow,
-) -> Result<RoomState, StoreError> {
-    let owner = match room.owner {
-        Some(owner) => Some(account_by_key(connection, owner)?.name()?),
-        None => None,
-    };
-    let (topic, private) = (room.topic.clone(), room.private);
-    Ok(RoomState { room: room_name(room)?, topic, private, owner })
 }
 
 /// The names of these accounts.

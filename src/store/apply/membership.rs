@@ -20,6 +20,7 @@ use crate::{
     chat::{AccountName, ChangeKind, Outcome, Refusal, RoomName, Username},
     store::{
         error::StoreError,
+        rooms,
         rows::{self, AccountRow, ConversationRow},
         schema::{conversations, members, membership_changes},
     },
@@ -198,7 +199,7 @@ fn tell(
     member: bool,
 ) -> Result<(), Stop> {
     let audience = context.audiences.of(context.connection, room)?.with(account.public_id()?);
-    let name = rows::room_name(room)?;
+    let name = rooms::room_name(room)?;
     let account: AccountName = account.name()?;
     context.tell(audience, ChangeKind::MembershipChanged { room: name, account, member });
     Ok(())

@@ -28,6 +28,7 @@ use crate::{
     store::{
         error::StoreError,
         query::conversation_view,
+        rooms,
         rows::{self, AccountRow, ConversationRow, MemberRow, ROOM},
         schema::{accounts, conversations, members},
     },
@@ -180,7 +181,7 @@ pub(super) fn close(
         names.insert(member.public_id()?, member.name()?);
     }
     context.audiences.forget(room.id);
-    let kind = ChangeKind::RoomDeleted { room: rows::room_name(room)?, members: names };
+    let kind = ChangeKind::RoomDeleted { room: rooms::room_name(room)?, members: names };
     context.tell(audience, kind);
     Ok(())
 }
@@ -246,7 +247,7 @@ pub(super) fn write(context: &mut Context<'_>, room: &ConversationRow) -> Result
         ],
     );
     let audience = context.audiences.of(context.connection, room)?;
-    let kind = ChangeKind::RoomChanged(Box::new(rows::room_state(context.connection, room)?));
+    let kind = ChangeKind::RoomChanged(Box::new(rooms::room_state(context.connection, room)?));
     context.tell(audience, kind);
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::{
     store::{
         error::StoreError,
         pool::Reader,
+        rooms,
         rows::{self, AccountRow, ConversationRow, MemberRow, MessageRow},
         schema::{changes, conversations, members, membership_changes, messages},
     },
@@ -277,12 +278,12 @@ impl Teller<'_> {
             }
             Item::Room { conversation } => {
                 let (_, row) = self.conversation(conversation)?;
-                Ok(Happening::RoomChanged(Box::new(rows::room_state(self.connection, &row)?)))
+                Ok(Happening::RoomChanged(Box::new(rooms::room_state(self.connection, &row)?)))
             }
             Item::Membership { conversation, account, member } => {
                 let (_, row) = self.conversation(conversation)?;
                 Ok(Happening::MembershipChanged {
-                    room: rows::room_name(&row)?,
+                    room: rooms::room_name(&row)?,
                     account: rows::account_by_key(self.connection, account)?.name()?,
                     member,
                 })

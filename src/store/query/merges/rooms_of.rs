@@ -12,6 +12,7 @@ use crate::{
     store::{
         aliases,
         error::StoreError,
+        rooms,
         rows::{self, ConversationRow},
         schema::{conversations, membership_changes},
     },
@@ -51,15 +52,15 @@ impl Translator<'_> {
             (ConversationRow::as_select(), conversations::create_time, conversations::delete_time);
         type Found = (ConversationRow, i64, Option<i64>);
         let connection = &mut self.reader.connection;
-        let rooms = || conversations::table.filter(conversations::kind.eq(sql::<BigInt>("2")));
-        let mut found: Option<Found> = rooms()
+        let open = || conversations::table.filter(conversations::kind.eq(sql::<BigInt>("2")));
+        let mut found: Option<Found> = open()
             .filter(conversations::id.eq(key))
             .select(columns)
             .first(connection)
             .optional()
             .map_err(StoreError::database("read the room of an entry"))?;
         if found.is_none() {
-            found = rooms()
+            found = open()
                 .filter(conversations::room_position.eq(self.position))
                 .select(columns)
                 .first(connection)
@@ -74,7 +75,7 @@ impl Translator<'_> {
         let owner = row.owner.ok_or_else(|| rows::malformed("room's owner"))?;
         Ok(Some(MergedRoom {
             room: room_id(&row)?,
-            name: rows::room_name(&row)?,
+            name: rooms::room_name(&row)?,
             topic: Topic::parse(row.topic).map_err(|_| rows::malformed("topic"))?,
             private: row.private,
             owner: self.account_id(owner)?,
