@@ -73,6 +73,15 @@ pub struct LostEpoch {
     pub server: u32,
 }
 
+/// How much of a lost epoch one side had. Two sides may have lost the same epoch, one more of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SeenEpoch {
+    /// Which.
+    pub epoch: LostEpoch,
+    /// Its messages with ids up to this log position.
+    pub until: u64,
+}
+
 /// See [`MergeStep::Account`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct MergedAccount {
@@ -206,8 +215,8 @@ pub struct MergedRead {
     pub message: MessageId,
     /// The reader's side has all messages up to this log position,
     pub common: u64,
-    /// and those whose ids are of these epochs. Others were never before the reader's eyes.
-    pub epochs: Vec<LostEpoch>,
+    /// and those of these epochs, as far as it had them. Others were never before the reader's eyes.
+    pub epochs: Vec<SeenEpoch>,
 }
 
 /// A call with its outcome.

@@ -34,7 +34,7 @@ pub use malformed::Malformed;
 pub use mention::{MAX_MENTIONS, mentionable};
 pub use merge::{
     LostEpoch, Merge, MergeStep, MergedAccount, MergedConversation, MergedEdit, MergedMessage,
-    MergedOutcome, MergedRead, MergedRequest, MergedRoom, MergedSession, RequestScope,
+    MergedOutcome, MergedRead, MergedRequest, MergedRoom, MergedSession, RequestScope, SeenEpoch,
 };
 pub use name::{AccountName, ConversationName, RoomName, Username};
 pub use outcome::{Outcome, Refusal};

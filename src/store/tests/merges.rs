@@ -270,6 +270,20 @@ fn a_read_marker_does_not_rise_over_what_another_loser_had() {
 }
 
 #[test]
+fn a_read_marker_does_not_rise_over_what_another_loser_had_more_of_the_same_epoch() {
+    let Split { mut winner, mut loser, common, alice, bob, .. } = split();
+    loser.send(alice, "@bob", "both losers have this");
+    let mut third = loser.copy(Epoch { number: 2, server: ServerId(3) });
+    loser.send(alice, "@bob", "only the first has this");
+    third.send(alice, "@bob", "the last of the second");
+    third.act(bob, mark("@alice", 3)).unwrap();
+    merge(&mut winner, &loser, common);
+    merge(&mut winner, &third, common);
+    assert_eq!(winner.history(bob, "@alice").len(), 4);
+    assert_eq!(winner.unread(bob, "@alice"), 2, "the first one's, and what stands after it");
+}
+
+#[test]
 fn of_two_accounts_of_one_name_the_losers_is_renamed_and_keeps_what_it_has() {
     let Split { mut winner, mut loser, common, alice, .. } = split();
     let theirs = loser.user("carol");

@@ -4,8 +4,8 @@ use super::{UnreadableUpdate, array, decode_ids, encode_ids, id, rooms, unreadab
 use crate::chat::{
     AccountId, Body, Call, DeviceName, Fingerprint, LostEpoch, Merge, MergeStep, MergedAccount,
     MergedConversation, MergedEdit, MergedMessage, MergedOutcome, MergedRead, MergedRequest,
-    MergedSession, MessageId, Refusal, RequestId, RequestKey, RequestScope, RoomId, SessionId,
-    Timestamp, TokenHash, Username,
+    MergedSession, MessageId, Refusal, RequestId, RequestKey, RequestScope, RoomId, SeenEpoch,
+    SessionId, Timestamp, TokenHash, Username,
 };
 
 pub(super) fn encode(merge: &Merge) -> wire::Merge {
@@ -26,7 +26,7 @@ pub(super) fn encode(merge: &Merge) -> wire::Merge {
             conversation: Some(encode_conversation(&read.conversation)),
             message_id: read.message.0.to_vec(),
             common_seq: read.common,
-            epochs: encode_epochs(&read.epochs),
+            epochs: read.epochs.iter().map(encode_seen).collect(),
         }),
         MergeStep::Room(room) => Step::Room(rooms::encode_merged(room)),
         MergeStep::Edited(edit) => Step::Edited(wire::MergedEdit {
@@ -66,7 +66,7 @@ pub(super) fn decode(merge: wire::Merge) -> Result<Merge, UnreadableUpdate> {
             conversation: decode_conversation(read.conversation)?,
             message: message_id(&read.message_id)?,
             common: read.common_seq,
-            epochs: decode_epochs(&read.epochs),
+            epochs: read.epochs.iter().map(decode_seen).collect::<Result<_, _>>()?,
         }),
         Some(Step::Room(room)) => MergeStep::Room(Box::new(rooms::decode_merged(room)?)),
         Some(Step::Edited(edit)) => MergeStep::Edited(MergedEdit {
@@ -82,13 +82,28 @@ pub(super) fn decode(merge: wire::Merge) -> Result<Merge, UnreadableUpdate> {
 }
 
 fn encode_epochs(epochs: &[LostEpoch]) -> Vec<wire::LostEpoch> {
-    let encode = |epoch: &LostEpoch| wire::LostEpoch { number: epoch.number, server: epoch.server };
-    epochs.iter().map(encode).collect()
+    epochs.iter().map(encode_epoch).collect()
 }
 
 fn decode_epochs(epochs: &[wire::LostEpoch]) -> Vec<LostEpoch> {
-    let decode = |epoch: &wire::LostEpoch| LostEpoch { number: epoch.number, server: epoch.server };
-    epochs.iter().map(decode).collect()
+    epochs.iter().map(decode_epoch).collect()
+}
+
+fn encode_epoch(epoch: &LostEpoch) -> wire::LostEpoch {
+    wire::LostEpoch { number: epoch.number, server: epoch.server }
+}
+
+fn decode_epoch(epoch: &wire::LostEpoch) -> LostEpoch {
+    LostEpoch { number: epoch.number, server: epoch.server }
+}
+
+fn encode_seen(seen: &SeenEpoch) -> wire::SeenEpoch {
+    wire::SeenEpoch { epoch: Some(encode_epoch(&seen.epoch)), until_seq: seen.until }
+}
+
+fn decode_seen(seen: &wire::SeenEpoch) -> Result<SeenEpoch, UnreadableUpdate> {
+    let epoch = seen.epoch.as_ref().ok_or_else(|| unreadable("epoch"))?;
+    Ok(SeenEpoch { epoch: decode_epoch(epoch), until: seen.until_seq })
 }
 
 fn encode_account(account: &MergedAccount) -> wire::MergedAccount {

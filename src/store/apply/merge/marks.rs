@@ -1,6 +1,6 @@
 //! What accounts did to messages on the other side: deleted, received, read.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use diesel::{
     ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, SelectableHelper as _,
@@ -91,7 +91,7 @@ pub(super) fn read(context: &mut Context<'_>, read: &MergedRead) -> Result<Optio
     let seen = Seen {
         reader: reader.id,
         common: read.common as i64,
-        epochs: read.epochs.iter().copied().collect(),
+        epochs: read.epochs.iter().map(|seen| (seen.epoch, seen.until)).collect(),
     };
     let read_seq = seen.until(context.connection, &conversation, &member, &named)?;
     if read_seq > member.read_seq {
@@ -104,7 +104,8 @@ pub(super) fn read(context: &mut Context<'_>, read: &MergedRead) -> Result<Optio
 struct Seen {
     reader: i64,
     common: i64,
-    epochs: BTreeSet<LostEpoch>,
+    /// Epochs that this side lacks, and up to where that side had them.
+    epochs: BTreeMap<LostEpoch, u64>,
 }
 
 impl Seen {
@@ -144,15 +145,16 @@ impl Seen {
         if message.id <= self.common || message.sender == self.reader || message.deleted {
             return Ok(true);
         }
-        if self.is_of_lost_epoch(&message.public_id()?) {
+        if self.is_of_that_side(&message.public_id()?) {
             return Ok(true);
         }
         let others = aliases::of_message(connection, message.id)?;
-        Ok(others.iter().any(|id| self.is_of_lost_epoch(id)))
+        Ok(others.iter().any(|id| self.is_of_that_side(id)))
     }
 
-    fn is_of_lost_epoch(&self, id: &MessageId) -> bool {
+    fn is_of_that_side(&self, id: &MessageId) -> bool {
         let (number, server) = id.epoch();
-        self.epochs.contains(&LostEpoch { number, server })
+        let until = self.epochs.get(&LostEpoch { number, server });
+        until.is_some_and(|until| id.log_seq() <= *until)
     }
 }

@@ -218,14 +218,14 @@ impl Translator<'_> {
             .optional()
             .map_err(StoreError::database("find the last message that was read"))?;
         let Some(last) = last else { return Ok(None) };
-        let epochs = &self.side.all;
+        let epochs = self.side.seen(connection, self.position)?;
         Ok(Some(MergeStep::Read(MergedRead {
             account: account.public_id()?,
             conversation: self.merged_conversation(conversation)?,
             message: last.public_id()?,
             common: self.side.common,
             // Fewer epochs than there are only keep the marker lower.
-            epochs: epochs.iter().copied().take(EPOCHS_AT_ONCE).collect(),
+            epochs: epochs.into_iter().take(EPOCHS_AT_ONCE).collect(),
         })))
     }
 
