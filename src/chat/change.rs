@@ -1,6 +1,9 @@
 //! What subscribers are told.
 
+use std::collections::BTreeMap;
+
 use super::{
+    audience::Audience,
     id::{AccountId, MessageSeq, SessionId},
     name::{AccountName, ConversationName, RoomName, Username},
     view::Message,
@@ -12,7 +15,7 @@ pub struct Change {
     /// The log position that changed it.
     pub log_seq: u64,
     /// Who is told.
-    pub audience: Vec<AccountId>,
+    pub audience: Audience,
     /// What changed.
     pub kind: ChangeKind,
 }
@@ -34,6 +37,24 @@ pub enum ChangeKind {
         read_seq: MessageSeq,
         /// Others' undeleted messages after it.
         unread_count: i64,
+    },
+    /// Somebody came to a room or left it.
+    MembershipChanged {
+        /// Which room.
+        room: RoomName,
+        /// Who.
+        account: AccountName,
+        /// Whether the account is a member now.
+        member: bool,
+    },
+    /// A room's topic, privacy or owner changed.
+    RoomChanged(Box<RoomState>),
+    /// A room was closed. Every account in the audience is told that it is a member no more.
+    RoomDeleted {
+        /// Which room.
+        room: RoomName,
+        /// How each account in the audience is called.
+        members: BTreeMap<AccountId, AccountName>,
     },
     /// An account was renamed or deleted.
     AccountChanged {
@@ -59,6 +80,19 @@ pub struct Posted {
     pub place: Place,
     /// As its author sees it.
     pub message: Message,
+}
+
+/// A room as all its members see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomState {
+    /// Its name.
+    pub room: RoomName,
+    /// What it is about.
+    pub topic: String,
+    /// Whether it is by invitation only.
+    pub private: bool,
+    /// Who owns it.
+    pub owner: Option<AccountName>,
 }
 
 /// A conversation from nobody's side.
@@ -101,6 +135,31 @@ pub enum Happening {
         /// Others' undeleted messages after it.
         unread_count: i64,
     },
+    /// Somebody came to a room or left it.
+    MembershipChanged {
+        /// Which room.
+        room: RoomName,
+        /// Who.
+        account: AccountName,
+        /// Whether the account is a member now.
+        member: bool,
+    },
+    /// A room's topic, privacy or owner changed.
+    RoomChanged(Box<RoomState>),
+    /// Somebody is typing.
+    Typing {
+        /// Where.
+        conversation: ConversationName,
+        /// Who.
+        account: AccountName,
+    },
+    /// Somebody came or went.
+    Presence {
+        /// Who.
+        account: AccountName,
+        /// Whether this account is there.
+        online: bool,
+    },
     /// An account was renamed or deleted.
     AccountChanged {
         /// Its name by now.
@@ -113,7 +172,7 @@ pub enum Happening {
 impl Change {
     /// What this viewer is told; `None` for whoever is not in the audience, and for what is no event.
     pub fn seen_by(&self, viewer: AccountId) -> Option<Happening> {
-        if !self.audience.contains(&viewer) {
+        if !self.audience.contains(viewer) {
             return None;
         }
         match &self.kind {
@@ -132,6 +191,15 @@ impl Change {
                     read_seq: *read_seq,
                     unread_count: *unread_count,
                 })
+            }
+            ChangeKind::MembershipChanged { room, account, member } => {
+                let (room, account) = (room.clone(), account.clone());
+                Some(Happening::MembershipChanged { room, account, member: *member })
+            }
+            ChangeKind::RoomChanged(state) => Some(Happening::RoomChanged(state.clone())),
+            ChangeKind::RoomDeleted { room, members } => {
+                let account = members.get(&viewer)?.clone();
+                Some(Happening::MembershipChanged { room: room.clone(), account, member: false })
             }
             ChangeKind::AccountChanged { username, deleted } => {
                 Some(Happening::AccountChanged { username: username.clone(), deleted: *deleted })
@@ -176,7 +244,7 @@ mod tests {
         };
         let change = Change {
             log_seq: 9,
-            audience: vec![alice.0, bob.0],
+            audience: vec![alice.0, bob.0].into(),
             kind: ChangeKind::MessageCreated(Box::new(Posted { place, message })),
         };
         let name_for = |viewer| match change.seen_by(viewer) {

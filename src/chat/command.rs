@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::{
     fingerprint::Fingerprint,
-    id::{AccountId, MessageId, MessageSeq, RequestId, SessionId, Timestamp},
+    id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp},
     merge::Merge,
-    name::{ConversationName, Username},
-    text::{Body, DeviceName},
+    name::{ConversationName, RoomName, Username},
+    text::{Body, DeviceName, Topic},
 };
 
 /// One update of the log.
@@ -54,6 +54,44 @@ pub enum Command {
         /// Up to here.
         seq: MessageSeq,
     },
+    /// Changes the body of an own message.
+    EditMessage {
+        /// Which.
+        message: MessageId,
+        /// What it says from now on.
+        body: Body,
+    },
+    /// Creates a room, which the caller owns.
+    CreateRoom(CreateRoom),
+    /// Enters a public room.
+    JoinRoom(RoomName),
+    /// Leaves a room; its owner does not.
+    LeaveRoom(RoomName),
+    /// Adds an account: anyone to a public room, the owner to a private one.
+    AddMember {
+        /// To which room.
+        room: RoomName,
+        /// Whom.
+        username: Username,
+    },
+    /// The owner removes an account.
+    RemoveMember {
+        /// From which room.
+        room: RoomName,
+        /// Whom.
+        username: Username,
+    },
+    /// The owner changes the room.
+    UpdateRoom(UpdateRoom),
+    /// The owner hands the room to another member.
+    TransferRoom {
+        /// Which room.
+        room: RoomName,
+        /// To whom.
+        username: Username,
+    },
+    /// The owner closes the room for everybody.
+    DeleteRoom(RoomName),
     /// Notes that a session is in use; the server's own, at most once an hour a session.
     TouchSession(SessionId),
     /// Removes what is older than its time to live; the server's own.
@@ -114,6 +152,30 @@ pub struct SendMessage {
     pub reply_to: Option<MessageId>,
 }
 
+/// See [`Command::CreateRoom`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreateRoom {
+    /// The wanted name.
+    pub room: RoomName,
+    /// What it is about.
+    pub topic: Topic,
+    /// Whether it is by invitation only.
+    pub private: bool,
+    /// The new room's id.
+    pub id: RoomId,
+}
+
+/// See [`Command::UpdateRoom`]; what is absent stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UpdateRoom {
+    /// Which room.
+    pub room: RoomName,
+    /// The new topic.
+    pub topic: Option<Topic>,
+    /// Whether it is by invitation only.
+    pub private: Option<bool>,
+}
+
 /// See [`Command::Expire`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Expire {
@@ -163,12 +225,30 @@ pub enum Call {
     AcknowledgeMessages = 6,
     /// `ConversationService.MarkRead`.
     MarkRead = 7,
+    /// `ConversationService.CreateRoom`.
+    CreateRoom = 20,
+    /// `ConversationService.JoinRoom`.
+    JoinRoom = 21,
+    /// `ConversationService.LeaveRoom`.
+    LeaveRoom = 22,
+    /// `ConversationService.AddMember`.
+    AddMember = 23,
+    /// `ConversationService.RemoveMember`.
+    RemoveMember = 24,
+    /// `ConversationService.UpdateRoom`.
+    UpdateRoom = 25,
+    /// `ConversationService.TransferRoom`.
+    TransferRoom = 26,
+    /// `ConversationService.DeleteRoom`.
+    DeleteRoom = 27,
+    /// `MessageService.EditMessage`.
+    EditMessage = 28,
 }
 
 impl Call {
     /// Reads the stored number.
     pub fn from_number(number: i64) -> Option<Call> {
-        const ALL: [Call; 7] = [
+        const ALL: [Call; 16] = [
             Call::CreateAccount,
             Call::Login,
             Call::Logout,
@@ -176,6 +256,15 @@ impl Call {
             Call::DeleteMessages,
             Call::AcknowledgeMessages,
             Call::MarkRead,
+            Call::CreateRoom,
+            Call::JoinRoom,
+            Call::LeaveRoom,
+            Call::AddMember,
+            Call::RemoveMember,
+            Call::UpdateRoom,
+            Call::TransferRoom,
+            Call::DeleteRoom,
+            Call::EditMessage,
         ];
         ALL.into_iter().find(|call| *call as i64 == number)
     }
@@ -197,6 +286,15 @@ impl Command {
             Command::DeleteMessages(_) => Some(Call::DeleteMessages),
             Command::AcknowledgeMessages(_) => Some(Call::AcknowledgeMessages),
             Command::MarkRead { .. } => Some(Call::MarkRead),
+            Command::EditMessage { .. } => Some(Call::EditMessage),
+            Command::CreateRoom(_) => Some(Call::CreateRoom),
+            Command::JoinRoom(_) => Some(Call::JoinRoom),
+            Command::LeaveRoom(_) => Some(Call::LeaveRoom),
+            Command::AddMember { .. } => Some(Call::AddMember),
+            Command::RemoveMember { .. } => Some(Call::RemoveMember),
+            Command::UpdateRoom(_) => Some(Call::UpdateRoom),
+            Command::TransferRoom { .. } => Some(Call::TransferRoom),
+            Command::DeleteRoom(_) => Some(Call::DeleteRoom),
             Command::TouchSession(_) | Command::Expire(_) | Command::Merge(_) => None,
         }
     }

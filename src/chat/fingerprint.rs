@@ -40,6 +40,23 @@ impl Command {
             Command::MarkRead { conversation, seq } => {
                 fields.with(conversation.to_string()).with(seq.to_be_bytes())
             }
+            Command::EditMessage { message, body } => fields.with(message.0).with(body.as_str()),
+            Command::CreateRoom(create) => fields
+                .with(create.room.as_str())
+                .with(create.topic.as_str())
+                .with([u8::from(create.private)]),
+            Command::JoinRoom(room) | Command::LeaveRoom(room) | Command::DeleteRoom(room) => {
+                fields.with(room.as_str())
+            }
+            Command::AddMember { room, username }
+            | Command::RemoveMember { room, username }
+            | Command::TransferRoom { room, username } => {
+                fields.with(room.as_str()).with(username.as_str())
+            }
+            Command::UpdateRoom(update) => fields
+                .with(update.room.as_str())
+                .with(update.topic.as_ref().map_or(String::new(), |t| format!("={}", t.as_str())))
+                .with(update.private.map_or([2], |private| [u8::from(private)])),
         };
         Some(fields.finish())
     }
@@ -71,8 +88,8 @@ impl Fields {
 mod tests {
     use super::*;
     use crate::chat::{
-        AccountId, Body, ConversationName, CreateAccount, MessageId, SendMessage, SessionId,
-        TokenHash, Username,
+        AccountId, Body, ConversationName, CreateAccount, MessageId, RoomName, SendMessage,
+        SessionId, TokenHash, Topic, UpdateRoom, Username,
     };
 
     fn send(to: &str, body: &str) -> Command {
@@ -108,5 +125,12 @@ mod tests {
         let one = Command::DeleteMessages(vec![MessageId([1; 16])]);
         let other = Command::AcknowledgeMessages(vec![MessageId([1; 16])]);
         assert_ne!(one.fingerprint(), other.fingerprint());
+        let update = |topic: Option<&str>, private| {
+            let room = RoomName::parse("room").unwrap();
+            let topic = topic.map(|topic| Topic::parse(topic).unwrap());
+            Command::UpdateRoom(UpdateRoom { room, topic, private }).fingerprint()
+        };
+        let all = [update(None, None), update(Some(""), None), update(None, Some(false))];
+        assert!(all[0] != all[1] && all[0] != all[2], "what is absent is not what is empty");
     }
 }

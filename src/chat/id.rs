@@ -50,6 +50,10 @@ id! {
     SessionId
 }
 id! {
+    /// Names a room for ever; its name may change or go to another room.
+    RoomId
+}
+id! {
     /// Names a message for ever: the epoch and the log position that created it, so it is never reused.
     MessageId
 }

@@ -9,10 +9,10 @@ use std::fmt;
 
 use super::{
     command::{Call, RequestKey, TokenHash},
-    id::{AccountId, MessageId, MessageSeq, SessionId, Timestamp},
+    id::{AccountId, MessageId, MessageSeq, RoomId, SessionId, Timestamp},
     name::{RoomName, Username},
     outcome::Refusal,
-    text::{Body, DeviceName},
+    text::{Body, DeviceName, Topic},
 };
 
 /// One step of a merge. Its update carries the time of the update that it stands for.
@@ -56,6 +56,10 @@ pub enum MergeStep {
     },
     /// How far an account has read a conversation.
     Read(MergedRead),
+    /// A room as its side has it, and whose membership changed.
+    Room(Box<MergedRoom>),
+    /// A message was edited.
+    Edited(MergedEdit),
     /// Nothing but the call's outcome.
     Request,
 }
@@ -135,8 +139,46 @@ pub struct MergedSession {
 pub enum MergedConversation {
     /// The direct one of these two, who may be the same.
     Direct(AccountId, AccountId),
-    /// The room of this name.
-    Room(RoomName),
+    /// The room of this id.
+    Room(RoomId),
+}
+
+/// See [`MergeStep::Room`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MergedRoom {
+    /// Its id.
+    pub room: RoomId,
+    /// Its name on its own side.
+    pub name: RoomName,
+    /// What it is about.
+    pub topic: Topic,
+    /// Whether it is by invitation only.
+    pub private: bool,
+    /// Who owns it.
+    pub owner: AccountId,
+    /// When it was created.
+    pub create_time: Timestamp,
+    /// When it was closed.
+    pub delete_time: Option<Timestamp>,
+    /// Whether topic, privacy or owner changed on its side after the divergence.
+    pub changed: bool,
+    /// Who came or went, and whether that account is a member by now.
+    pub membership: Option<(AccountId, bool)>,
+    /// The last entry that both sides have.
+    pub common: u64,
+}
+
+/// See [`MergeStep::Edited`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MergedEdit {
+    /// Which message.
+    pub message: MessageId,
+    /// What it says by now.
+    pub body: Body,
+    /// When it was edited last.
+    pub time: Timestamp,
+    /// The last entry that both sides have.
+    pub common: u64,
 }
 
 /// See [`MergeStep::Message`].
@@ -208,6 +250,8 @@ pub enum MergedOutcome {
     Session(SessionId),
     /// It sent this message.
     Message(MessageId),
+    /// It made this room so.
+    Room(RoomId),
     /// It moved a read marker up to here.
     ReadSeq(MessageSeq),
     /// It was refused.

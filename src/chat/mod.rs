@@ -8,32 +8,39 @@
 //! It knows no clock, no chance, no database and no wire, and nothing of the replication: the log
 //! carries an update as opaque bytes.
 
+mod audience;
 mod change;
 mod command;
 mod fingerprint;
 mod id;
 mod malformed;
+mod mention;
 mod merge;
 mod name;
 mod outcome;
+mod signal;
 mod text;
 mod view;
 
-pub use change::{Change, ChangeKind, Happening, Place, Posted};
+pub use audience::Audience;
+pub use change::{Change, ChangeKind, Happening, Place, Posted, RoomState};
 pub use command::{
-    Call, Command, CreateAccount, Expire, Login, Proof, RequestKey, SendMessage, TokenHash, Update,
+    Call, Command, CreateAccount, CreateRoom, Expire, Login, Proof, RequestKey, SendMessage,
+    TokenHash, Update, UpdateRoom,
 };
 pub use fingerprint::Fingerprint;
-pub use id::{AccountId, MessageId, MessageSeq, RequestId, SessionId, Timestamp};
+pub use id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp};
 pub use malformed::Malformed;
+pub use mention::{MAX_MENTIONS, mentionable};
 pub use merge::{
-    LostEpoch, Merge, MergeStep, MergedAccount, MergedConversation, MergedMessage, MergedOutcome,
-    MergedRead, MergedRequest, MergedSession, RequestScope, SeenEpoch,
+    LostEpoch, Merge, MergeStep, MergedAccount, MergedConversation, MergedEdit, MergedMessage,
+    MergedOutcome, MergedRead, MergedRequest, MergedRoom, MergedSession, RequestScope, SeenEpoch,
 };
 pub use name::{AccountName, ConversationName, RoomName, Username};
 pub use outcome::{Outcome, Refusal};
-pub use text::{Body, DeviceName, Glob, Password};
-pub use view::{Account, Conversation, Message, Session};
+pub use signal::{Signal, SignalKind};
+pub use text::{Body, DeviceName, Glob, Password, Topic};
+pub use view::{Account, Conversation, Member, Message, Session};
 
 /// How many ids a call may name.
 pub const MAX_IDS: usize = 500;

@@ -4,7 +4,10 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{id::AccountId, malformed::Malformed};
+use super::{
+    id::{AccountId, RoomId},
+    malformed::Malformed,
+};
 
 const NAME: Malformed = Malformed::must_be(
     "1 to 32 of the characters a-z 0-9 _ . - and start with a letter or a digit",
@@ -60,16 +63,27 @@ impl Username {
     /// The name of an account whose own one belongs to another account since two histories were merged:
     /// `name~xyz`, drawn from the account's id. The next attempt is for when that is taken as well.
     pub fn marked(&self, account: AccountId, attempt: u32) -> Username {
-        const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-        let mut hasher = Sha256::new();
-        hasher.update(account.0);
-        hasher.update(attempt.to_be_bytes());
-        let digest: [u8; 32] = hasher.finalize().into();
-        let own = self.0.split_once('~').map_or(&*self.0, |(own, _)| own);
-        let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]);
-        let mark: String = digest.iter().take(3).map(letter).collect();
-        Username(format!("{own}~{mark}").into())
+        Username(marked(&self.0, account.0, attempt))
     }
+}
+
+impl RoomName {
+    /// The same for a room whose name another room has, drawn from its id.
+    pub fn marked(&self, room: RoomId, attempt: u32) -> RoomName {
+        RoomName(marked(&self.0, room.0, attempt))
+    }
+}
+
+fn marked(name: &str, id: [u8; 16], attempt: u32) -> Box<str> {
+    const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut hasher = Sha256::new();
+    hasher.update(id);
+    hasher.update(attempt.to_be_bytes());
+    let digest: [u8; 32] = hasher.finalize().into();
+    let own = name.split_once('~').map_or(name, |(own, _)| own);
+    let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]);
+    let mark: String = digest.iter().take(3).map(letter).collect();
+    format!("{own}~{mark}").into()
 }
 
 /// How an account is called: by its name, or, once it is deleted, by its id.

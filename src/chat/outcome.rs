@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::{
     id::{MessageSeq, SessionId},
     malformed::Malformed,
-    view::{Account, Message},
+    view::{Account, Conversation, Message},
 };
 
 /// An update was carried out, now or when its request id was first seen.
@@ -27,6 +27,12 @@ pub enum Outcome {
     },
     /// The session ended.
     LoggedOut,
+    /// The message has its new body; from the author's side.
+    MessageEdited(Box<Message>),
+    /// The room was created, entered or updated, and stands so; from the caller's side.
+    RoomStands(Box<Conversation>),
+    /// The room's members or its owner are as wanted, or it is gone.
+    RoomChanged,
     /// The message stands in the conversation; from the sender's side.
     MessageSent(Box<Message>),
     /// All of them are deleted.
@@ -67,6 +73,12 @@ pub enum Refusal {
     /// `NOT_ALLOWED`.
     #[error("this is for the author, the owner or members only")]
     NotAllowed,
+    /// `NOT_ALLOWED`: the owner wants to leave, or to remove the own account.
+    #[error("the owner stays; hand the room on first (TransferRoom), or close it (DeleteRoom)")]
+    OwnerStays,
+    /// `NOT_ALLOWED`: a room is handed to somebody who is not in it.
+    #[error("this account is no member of the room; add it first")]
+    NoMember,
     /// `NO_SESSION`.
     #[error("there is no such session, or it has ended; log in")]
     NoSession,
@@ -101,6 +113,8 @@ impl Refusal {
             Refusal::NoSuchRoom => Some(3),
             Refusal::NoSuchMessage => Some(4),
             Refusal::NotAllowed => Some(5),
+            Refusal::OwnerStays => Some(20),
+            Refusal::NoMember => Some(21),
             Refusal::NoSession
             | Refusal::BadCredentials
             | Refusal::RequestIdReused
@@ -117,6 +131,8 @@ impl Refusal {
             3 => Refusal::NoSuchRoom,
             4 => Refusal::NoSuchMessage,
             5 => Refusal::NotAllowed,
+            20 => Refusal::OwnerStays,
+            21 => Refusal::NoMember,
             _ => return None,
         })
     }

@@ -10,6 +10,7 @@ const MAX_BODY: usize = 16 * 1024;
 const MIN_PASSWORD: usize = 8;
 const MAX_PASSWORD: usize = 1_024;
 const MAX_DEVICE_NAME: usize = 64;
+const MAX_TOPIC: usize = 256;
 const MAX_GLOB: usize = 64;
 
 /// The text of a message.
@@ -86,6 +87,26 @@ impl DeviceName {
     }
 }
 
+/// What a room is about.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Topic(String);
+
+impl Topic {
+    /// Takes at most 256 bytes without control characters; may be empty.
+    pub fn parse(text: impl Into<String>) -> Result<Topic, Malformed> {
+        let text = text.into();
+        if text.len() > MAX_TOPIC || text.chars().any(char::is_control) {
+            return Err(Malformed::must_be("at most 256 bytes without control characters"));
+        }
+        Ok(Topic(text))
+    }
+
+    /// The topic.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A pattern over names: `*` stands for any characters, `?` for one; empty means all.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Glob(String);
@@ -137,6 +158,8 @@ mod tests {
             assert!(Glob::parse(text).is_err(), "{text:?}");
         }
         assert!(DeviceName::parse("a".repeat(65)).is_err());
+        assert!(Topic::parse("").is_ok() && Topic::parse("a".repeat(256)).is_ok());
+        assert!(Topic::parse("a".repeat(257)).is_err() && Topic::parse("a\nb").is_err());
     }
 
     #[test]

@@ -71,6 +71,19 @@ pub struct Conversation {
     pub mention_count: i64,
     /// The newest message.
     pub last_message: Option<Message>,
+    /// Whether the viewer is a member.
+    pub member: bool,
+}
+
+/// A member of a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The account's name.
+    pub username: Username,
+    /// When it came in.
+    pub join_time: Timestamp,
+    /// Whether it owns the room.
+    pub owner: bool,
 }
 
 /// A session as its account may see it.

@@ -15,7 +15,7 @@ use super::{
     sessions::{Moment, Sessions, TokenOwner},
 };
 use crate::{
-    chat::{AccountId, TokenHash},
+    chat::{AccountId, Signal, TokenHash},
     cluster::{Epoch, ServerId, Status},
     peers::{Calls, Heard},
     store::{Reader, Store, StoreError},
@@ -131,6 +131,11 @@ impl NodeHandle {
     /// When this server does not lead.
     pub fn subscribe(&self, account: AccountId) -> Result<Subscription, Refused> {
         self.hub.subscribe(account).ok_or(Refused::NotLeader(self.standing().leader))
+    }
+
+    /// Tells those who are there; nobody, while this server does not lead.
+    pub fn signal(&self, signal: Signal) {
+        self.hub.signal(signal);
     }
 
     /// Whose token this is, as far as memory goes; otherwise since when to look it up.

@@ -6,13 +6,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::mpsc;
 
 use crate::{
-    chat::{AccountId, Change},
+    chat::{AccountId, Change, Signal},
     cluster::Epoch,
 };
 
@@ -28,11 +31,26 @@ pub enum Ended {
 /// What one entry of the log changed, for all who are told of any of it.
 pub type Changes = Arc<[Change]>;
 
+/// Signs waiting for one device. What does not fit is dropped, for signs are worth no message; the
+/// subscription says that something was.
+const SIGNALS: usize = 64;
+
+/// What a subscription tells next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// Committed changes.
+    Changes(Changes),
+    /// A sign that is not stored.
+    Signal(Arc<Signal>),
+}
+
 /// A live subscription of one device.
 #[derive(Debug)]
 pub struct Subscription {
     epoch: Epoch,
     changes: mpsc::Receiver<Changes>,
+    signals: mpsc::Receiver<Arc<Signal>>,
+    missed: Arc<AtomicBool>,
     ended: Arc<OnceLock<Ended>>,
 }
 
@@ -55,8 +73,29 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// The same, and signs as they come; changes go first.
+    pub async fn news(&mut self) -> Result<News, Ended> {
+        tokio::select! {
+            biased;
+            changes = self.changes.recv() => match changes {
+                Some(changes) => Ok(News::Changes(changes)),
+                None => Err(self.ended()),
+            },
+            Some(signal) = self.signals.recv() => Ok(News::Signal(signal)),
+        }
+    }
+
+    /// Whether signs were dropped since this was asked last.
+    pub fn missed_signals(&self) -> bool {
+        self.missed.swap(false, Ordering::Relaxed)
+    }
+}
+
 struct Subscriber {
     changes: mpsc::Sender<Changes>,
+    signals: mpsc::Sender<Arc<Signal>>,
+    missed: Arc<AtomicBool>,
     ended: Arc<OnceLock<Ended>>,
 }
 
@@ -86,11 +125,17 @@ impl Hub {
         let mut subscribers = self.lock();
         let epoch = subscribers.open?;
         let (sender, changes) = mpsc::channel(self.buffer);
-        let ended = Arc::new(OnceLock::new());
+        let (signalling, signals) = mpsc::channel(SIGNALS);
+        let (ended, missed) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
         let devices = subscribers.by_account.entry(account).or_default();
         devices.retain(|device| !device.changes.is_closed());
-        devices.push(Subscriber { changes: sender, ended: ended.clone() });
-        Some(Subscription { epoch, changes, ended })
+        devices.push(Subscriber {
+            changes: sender,
+            signals: signalling,
+            missed: missed.clone(),
+            ended: ended.clone(),
+        });
+        Some(Subscription { epoch, changes, signals, missed, ended })
     }
 
     /// Takes subscriptions from now on, in this epoch.
@@ -111,14 +156,38 @@ impl Hub {
     pub fn publish(&self, changes: &[Change]) {
         let mut subscribers = self.lock();
         for changes in changes.chunk_by(|one, next| one.log_seq == next.log_seq) {
+            let concerned: usize = changes.iter().map(|c| c.audience.accounts().len()).sum();
+            let told = Changes::from(changes);
+            // A room may have a thousand members of whom three are here, or the other way round.
+            if concerned > subscribers.by_account.len() {
+                subscribers.by_account.retain(|account, devices| {
+                    if changes.iter().any(|change| change.audience.contains(*account)) {
+                        devices.retain(|device| deliver(device, &told));
+                    }
+                    !devices.is_empty()
+                });
+                continue;
+            }
             let audience: BTreeSet<_> =
-                changes.iter().flat_map(|change| &change.audience).collect();
-            let changes = Changes::from(changes);
+                changes.iter().flat_map(|change| change.audience.accounts()).collect();
             for account in audience {
                 let Some(devices) = subscribers.by_account.get_mut(account) else { continue };
-                devices.retain(|device| deliver(device, &changes));
+                devices.retain(|device| deliver(device, &told));
                 if devices.is_empty() {
                     subscribers.by_account.remove(account);
+                }
+            }
+        }
+    }
+
+    /// Tells the signal's audience, as far as it is there and keeps up.
+    pub(super) fn signal(&self, signal: Signal) {
+        let (subscribers, signal) = (self.lock(), Arc::new(signal));
+        let here = subscribers.by_account.iter();
+        for (_, devices) in here.filter(|(account, _)| signal.audience.contains(**account)) {
+            for device in devices {
+                if device.signals.try_send(signal.clone()).is_err() {
+                    device.missed.store(true, Ordering::Relaxed);
                 }
             }
         }
@@ -144,14 +213,14 @@ fn deliver(device: &Subscriber, changes: &Changes) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{ChangeKind, SessionId};
+    use crate::chat::{AccountName, ChangeKind, SessionId, SignalKind};
 
     const ALICE: AccountId = AccountId([1; 16]);
     const BOB: AccountId = AccountId([2; 16]);
 
     fn change(log_seq: u64, audience: Vec<AccountId>) -> Change {
         let kind = ChangeKind::SessionChanged { session: SessionId([9; 16]), ended: false };
-        Change { log_seq, audience, kind }
+        Change { log_seq, audience: audience.into(), kind }
     }
 
     fn open_hub(buffer: usize) -> Hub {
@@ -194,6 +263,44 @@ mod tests {
         hub.open(Epoch { number: 8, server: crate::cluster::ServerId(1) });
         assert_eq!(alice.epoch(), Epoch::ZERO);
         assert_eq!(hub.subscribe(ALICE).expect("open").epoch().number, 8);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_told_like_a_few() {
+        let hub = open_hub(4);
+        let mut bob = hub.subscribe(BOB).expect("open");
+        let mut alice = hub.subscribe(ALICE).expect("open");
+        let crowd = (3..200).map(|id| AccountId([id; 16])).chain([BOB]).collect();
+        hub.publish(&[change(1, crowd), change(2, vec![ALICE])]);
+        assert_eq!(bob.next().await.expect("told")[0].log_seq, 1);
+        assert_eq!(alice.next().await.expect("told")[0].log_seq, 2);
+    }
+
+    #[tokio::test]
+    async fn signs_reach_their_audience_and_never_push_a_change_aside() {
+        let hub = open_hub(2);
+        let (mut alice, mut bob) =
+            (hub.subscribe(ALICE).expect("open"), hub.subscribe(BOB).expect("open"));
+        let signal = |online| Signal {
+            audience: vec![BOB].into(),
+            account: AccountName::Deleted(ALICE),
+            kind: SignalKind::Presence { online },
+        };
+        for _ in 0..SIGNALS {
+            hub.signal(signal(true));
+        }
+        assert!(!bob.missed_signals());
+        hub.signal(signal(false));
+        assert!(bob.missed_signals() && !bob.missed_signals(), "said once");
+        hub.publish(&[change(1, vec![ALICE, BOB])]);
+        assert!(matches!(bob.news().await, Ok(News::Changes(_))), "changes go first");
+        for _ in 0..SIGNALS {
+            let news = bob.news().await.expect("told");
+            assert_eq!(news, News::Signal(Arc::new(signal(true))));
+        }
+        assert!(matches!(alice.news().await, Ok(News::Changes(_))));
+        hub.close();
+        assert_eq!(alice.news().await, Err(Ended::NotLeader), "no sign for her");
     }
 
     #[tokio::test]

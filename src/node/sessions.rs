@@ -90,7 +90,7 @@ mod tests {
 
     fn changed() -> Change {
         let kind = ChangeKind::SessionChanged { session: OWNER.session, ended: true };
-        Change { log_seq: 1, audience: vec![OWNER.account], kind }
+        Change { log_seq: 1, audience: vec![OWNER.account].into(), kind }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::desk::{Action, Desk, Executed, Input, Refused};
 use crate::{
-    chat::{AccountId, Change, ChangeKind, Outcome, Refusal, SessionId},
+    chat::{AccountId, Audience, Change, ChangeKind, Outcome, Refusal, SessionId},
     cluster::{
         Boot, Effect, Entry, Epoch, Event, Hash, LocalState, Payload, Policy, ServerId, Settings,
         Time, Timing,
@@ -96,7 +96,7 @@ impl Alone {
                 let is_update = |entry: &&Entry| matches!(entry.payload, Payload::Update(_));
                 let updates = entries.iter().filter(is_update);
                 let results = updates.map(|entry| (entry.seq, Ok(Outcome::LoggedOut))).collect();
-                let audience = vec![AccountId([1; 16])];
+                let audience = Audience::from(vec![AccountId([1; 16])]);
                 let kind = ChangeKind::SessionChanged { session: SessionId([1; 16]), ended: false };
                 let updates = entries.iter().filter(is_update);
                 let change = |entry: &Entry| Change {

@@ -3,11 +3,14 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    context::{Context, parse},
+    context::{Caller, Context, draw_id, parse},
     errors,
 };
 use crate::{
-    chat::{Command, ConversationName, Outcome},
+    chat::{
+        Command, ConversationName, CreateRoom, Glob, Outcome, RoomId, RoomName, Topic, UpdateRoom,
+        Username,
+    },
     wire::chat::{self as proto, conversation_service_server::ConversationService},
 };
 
@@ -54,71 +57,180 @@ impl ConversationService for Conversations {
 
     async fn create_room(
         &self,
-        _: Request<proto::CreateRoomRequest>,
+        request: Request<proto::CreateRoomRequest>,
     ) -> Result<Response<proto::CreateRoomResponse>, Status> {
-        Err(errors::not_yet("CreateRoom"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let command = Command::CreateRoom(CreateRoom {
+            room: parse("room", RoomName::parse_new(bare(&request.room)))?,
+            topic: parse("topic", Topic::parse(request.topic))?,
+            private: request.private,
+            id: RoomId(draw_id()),
+        });
+        let conversation = Some(self.stands(&request.request_id, caller, command).await?);
+        Ok(Response::new(proto::CreateRoomResponse { conversation }))
     }
 
     async fn join_room(
         &self,
-        _: Request<proto::JoinRoomRequest>,
+        request: Request<proto::JoinRoomRequest>,
     ) -> Result<Response<proto::JoinRoomResponse>, Status> {
-        Err(errors::not_yet("JoinRoom"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let command = Command::JoinRoom(room(&request.room)?);
+        let conversation = Some(self.stands(&request.request_id, caller, command).await?);
+        Ok(Response::new(proto::JoinRoomResponse { conversation }))
     }
 
     async fn leave_room(
         &self,
-        _: Request<proto::LeaveRoomRequest>,
+        request: Request<proto::LeaveRoomRequest>,
     ) -> Result<Response<proto::LeaveRoomResponse>, Status> {
-        Err(errors::not_yet("LeaveRoom"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let command = Command::LeaveRoom(room(&request.room)?);
+        self.change(&request.request_id, caller, command).await?;
+        Ok(Response::new(proto::LeaveRoomResponse {}))
     }
 
     async fn add_member(
         &self,
-        _: Request<proto::AddMemberRequest>,
+        request: Request<proto::AddMemberRequest>,
     ) -> Result<Response<proto::AddMemberResponse>, Status> {
-        Err(errors::not_yet("AddMember"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let command = Command::AddMember {
+            room: room(&request.room)?,
+            username: username(&request.username)?,
+        };
+        self.change(&request.request_id, caller, command).await?;
+        Ok(Response::new(proto::AddMemberResponse {}))
     }
 
     async fn remove_member(
         &self,
-        _: Request<proto::RemoveMemberRequest>,
+        request: Request<proto::RemoveMemberRequest>,
     ) -> Result<Response<proto::RemoveMemberResponse>, Status> {
-        Err(errors::not_yet("RemoveMember"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let command = Command::RemoveMember {
+            room: room(&request.room)?,
+            username: username(&request.username)?,
+        };
+        self.change(&request.request_id, caller, command).await?;
+        Ok(Response::new(proto::RemoveMemberResponse {}))
     }
 
     async fn list_members(
         &self,
-        _: Request<proto::ListMembersRequest>,
+        request: Request<proto::ListMembersRequest>,
     ) -> Result<Response<proto::ListMembersResponse>, Status> {
-        Err(errors::not_yet("ListMembers"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let room = room(&request.room)?;
+        let read = self.context.read_as(caller, move |reader| {
+            reader.members(caller.account, &room, request.page_size, &request.page_token)
+        });
+        let page = read.await?;
+        Ok(Response::new(proto::ListMembersResponse {
+            members: page.items.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
+        }))
     }
 
     async fn update_room(
         &self,
-        _: Request<proto::UpdateRoomRequest>,
+        request: Request<proto::UpdateRoomRequest>,
     ) -> Result<Response<proto::UpdateRoomResponse>, Status> {
-        Err(errors::not_yet("UpdateRoom"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let topic = request.topic.map(|topic| parse("topic", Topic::parse(topic))).transpose()?;
+        let (room, private) = (room(&request.room)?, request.private);
+        let command = Command::UpdateRoom(UpdateRoom { room, topic, private });
+        let conversation = Some(self.stands(&request.request_id, caller, command).await?);
+        Ok(Response::new(proto::UpdateRoomResponse { conversation }))
     }
 
     async fn transfer_room(
         &self,
-        _: Request<proto::TransferRoomRequest>,
+        request: Request<proto::TransferRoomRequest>,
     ) -> Result<Response<proto::TransferRoomResponse>, Status> {
-        Err(errors::not_yet("TransferRoom"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let command = Command::TransferRoom {
+            room: room(&request.room)?,
+            username: username(&request.username)?,
+        };
+        self.change(&request.request_id, caller, command).await?;
+        Ok(Response::new(proto::TransferRoomResponse {}))
     }
 
     async fn delete_room(
         &self,
-        _: Request<proto::DeleteRoomRequest>,
+        request: Request<proto::DeleteRoomRequest>,
     ) -> Result<Response<proto::DeleteRoomResponse>, Status> {
-        Err(errors::not_yet("DeleteRoom"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let command = Command::DeleteRoom(room(&request.room)?);
+        self.change(&request.request_id, caller, command).await?;
+        Ok(Response::new(proto::DeleteRoomResponse {}))
     }
 
     async fn list_rooms(
         &self,
-        _: Request<proto::ListRoomsRequest>,
+        request: Request<proto::ListRoomsRequest>,
     ) -> Result<Response<proto::ListRoomsResponse>, Status> {
-        Err(errors::not_yet("ListRooms"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let pattern = parse("pattern", Glob::parse(bare(&request.pattern)))?;
+        let read = self.context.read_as(caller, move |reader| {
+            reader.rooms(caller.account, &pattern, request.page_size, &request.page_token)
+        });
+        let page = read.await?;
+        Ok(Response::new(proto::ListRoomsResponse {
+            conversations: page.items.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
+        }))
     }
+}
+
+impl Conversations {
+    /// Carries out a command that is answered with the room.
+    async fn stands(
+        &self,
+        request_id: &str,
+        caller: Caller,
+        command: Command,
+    ) -> Result<proto::Conversation, Status> {
+        match self.context.execute(request_id, Some(caller.session), command).await? {
+            Outcome::RoomStands(conversation) => Ok((*conversation).into()),
+            _ => Err(errors::internal("another call's outcome")),
+        }
+    }
+
+    /// Carries out a command that is answered with nothing.
+    async fn change(
+        &self,
+        request_id: &str,
+        caller: Caller,
+        command: Command,
+    ) -> Result<(), Status> {
+        match self.context.execute(request_id, Some(caller.session), command).await? {
+            Outcome::RoomChanged => Ok(()),
+            _ => Err(errors::internal("another call's outcome")),
+        }
+    }
+}
+
+/// A room that may exist, named with or without its sign.
+fn room(text: &str) -> Result<RoomName, Status> {
+    parse("room", RoomName::parse(bare(text)))
+}
+
+fn username(text: &str) -> Result<Username, Status> {
+    parse("username", Username::parse(text))
+}
+
+fn bare(room: &str) -> &str {
+    room.strip_prefix('#').unwrap_or(room)
 }

@@ -38,7 +38,9 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
         Refusal::NoSuchAccount => (Code::NotFound, "NO_SUCH_ACCOUNT"),
         Refusal::NoSuchRoom => (Code::NotFound, "NO_SUCH_ROOM"),
         Refusal::NoSuchMessage => (Code::NotFound, "NO_SUCH_MESSAGE"),
-        Refusal::NotAllowed => (Code::PermissionDenied, "NOT_ALLOWED"),
+        Refusal::NotAllowed | Refusal::OwnerStays | Refusal::NoMember => {
+            (Code::PermissionDenied, "NOT_ALLOWED")
+        }
         Refusal::NoSession => (Code::Unauthenticated, "NO_SESSION"),
         Refusal::BadCredentials => (Code::Unauthenticated, "BAD_CREDENTIALS"),
         Refusal::RequestIdReused => (Code::InvalidArgument, "REQUEST_ID_REUSED"),

@@ -15,14 +15,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
-    context::{Caller, Context},
+    context::{Caller, Context, parse},
     cursor::Cursor,
     errors,
+    signs::{self, Signs},
 };
 use crate::{
-    chat::{Change, ChangeKind, Happening, SessionId},
+    chat::{Change, ChangeKind, ConversationName, Happening, SessionId},
     cluster::{Position, Seq},
-    node::{Ended, Refused, Subscription},
+    node::{Ended, News, Refused, Subscription},
     store::Resume,
     wire::chat::{
         self as proto, CaughtUp, Event, Heartbeat, Reset, event::Kind,
@@ -36,6 +37,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const OUTGOING: usize = 16;
 /// Happenings read from the store at once.
 const REPLAY_PART: usize = 200;
+/// A stream that was resumed tells of so many who are not there.
+const ABSENT: usize = 200;
 /// A device that takes no event in this time is ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A device that does not take the reason for the end in this time is left without it.
@@ -43,13 +46,19 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) struct Events {
     context: Context,
+    signs: Signs,
     room: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Events {
-    pub(super) fn new(context: Context, subscribers: usize, stop: CancellationToken) -> Events {
-        Events { context, room: Arc::new(Semaphore::new(subscribers)), stop }
+    pub(super) fn new(
+        context: Context,
+        signs: Signs,
+        subscribers: usize,
+        stop: CancellationToken,
+    ) -> Events {
+        Events { context, signs, room: Arc::new(Semaphore::new(subscribers)), stop }
     }
 }
 
@@ -67,7 +76,8 @@ impl EventService for Events {
         let live = self.context.node.subscribe(caller.account);
         let live = live.map_err(|error| errors::refused(error, &self.context))?;
         let (outgoing, events) = mpsc::channel(OUTGOING);
-        let device = Device { context: self.context.clone(), caller, live, outgoing, told: None };
+        let (context, signs) = (self.context.clone(), self.signs.clone());
+        let device = Device { context, signs, caller, live, outgoing, told: None };
         let (cursor, stop) = (request.into_inner().cursor, self.stop.clone());
         // Ends with the device's connection, the lead, the session, or the server.
         tokio::spawn(serve(device, cursor, permit, stop));
@@ -76,16 +86,40 @@ impl EventService for Events {
 
     async fn set_typing(
         &self,
-        _: Request<proto::SetTypingRequest>,
+        request: Request<proto::SetTypingRequest>,
     ) -> Result<Response<proto::SetTypingResponse>, Status> {
-        Err(errors::not_yet("SetTyping"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let text = request.into_inner().conversation;
+        let name = parse("conversation", ConversationName::parse(&text))?;
+        if self.signs.types(caller.account, &name) {
+            let place = name.clone();
+            let read =
+                self.context.read_as(caller, move |reader| reader.typing(caller.account, &place));
+            if let Some(signal) = read.await? {
+                self.signs.typed(caller.account, name);
+                self.context.node.signal(signal);
+            }
+        }
+        Ok(Response::new(proto::SetTypingResponse {}))
     }
 
     async fn set_presence(
         &self,
-        _: Request<proto::SetPresenceRequest>,
+        request: Request<proto::SetPresenceRequest>,
     ) -> Result<Response<proto::SetPresenceResponse>, Status> {
-        Err(errors::not_yet("SetPresence"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let online = request.into_inner().online;
+        // The session is looked at first: one that has ended is nowhere.
+        self.context.read_as(caller, |_| Ok(Ok(()))).await?;
+        let said = self.signs.say(caller.account, caller.session, online);
+        if said.map_err(|_| errors::too_many("sessions that are there; try again later"))? {
+            let account = caller.account;
+            let read = self.context.read(move |reader| reader.presence(account, online));
+            if let Some(signal) = read.await? {
+                self.signs.announce(&self.context.node, account, online, signal);
+            }
+        }
+        Ok(Response::new(proto::SetPresenceResponse {}))
     }
 }
 
@@ -111,6 +145,7 @@ async fn serve(
 /// One device's stream.
 struct Device {
     context: Context,
+    signs: Signs,
     caller: Caller,
     live: Subscription,
     outgoing: mpsc::Sender<Result<Event, Status>>,
@@ -128,7 +163,10 @@ impl Device {
             self.resume(cursor, told_until, head).await?;
         }
         self.tell(Kind::CaughtUp(CaughtUp {})).await?;
-        self.follow(told_until).await
+        self.tell_presence(false).await?;
+        // Another leader may have told who is there and died: whoever lives says so again meanwhile.
+        let settled = (!cursor.is_empty()).then(|| Instant::now() + signs::LEASE);
+        self.follow(told_until, settled).await
     }
 
     /// The newest committed entry, and whether the session lives.
@@ -199,14 +237,26 @@ impl Device {
     }
 
     /// What is committed from now on, and a sign of life where nothing is.
-    async fn follow(&mut self, told_until: Seq) -> Result<(), Status> {
+    async fn follow(
+        &mut self,
+        told_until: Seq,
+        mut settled: Option<Instant>,
+    ) -> Result<(), Status> {
         let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                changes = self.live.next() => match changes {
-                    Ok(changes) if changes.iter().any(|change| change.log_seq <= told_until) => {}
-                    Ok(changes) => self.live_changes(&changes).await?,
+                news = self.live.news() => match news {
+                    Ok(News::Changes(changes)) => {
+                        if changes.iter().all(|change| change.log_seq > told_until) {
+                            self.live_changes(&changes).await?;
+                        }
+                    }
+                    Ok(News::Signal(signal)) => {
+                        if let Some(happening) = signal.seen_by(self.caller.account) {
+                            self.tell(happening.into()).await?;
+                        }
+                    }
                     Err(ended) => {
                         let cursor = self.told.map(|told| told.to_string());
                         return Err(errors::ended(ended, cursor, &self.context));
@@ -215,9 +265,37 @@ impl Device {
                 _ = heartbeat.tick() => {
                     self.head().await?;
                     self.tell(Kind::Heartbeat(Heartbeat {})).await?;
+                    let overdue = settled.is_some_and(|settled| settled <= Instant::now());
+                    if self.live.missed_signals() || overdue {
+                        settled = None;
+                        self.tell_presence(true).await?;
+                    }
                 }
             }
         }
+    }
+
+    /// Tells which of those who share a conversation with the viewer are there; and, where the device may
+    /// think otherwise, which are not.
+    async fn tell_presence(&mut self, absent_too: bool) -> Result<(), Status> {
+        let (viewer, here) = (self.caller.account, self.signs.online());
+        let read = self.context.read_as(self.caller, move |reader| {
+            let Some(peers) = reader.presence(viewer, true)? else { return Ok(Ok(Vec::new())) };
+            let (online, absent): (Vec<_>, Vec<_>) =
+                peers.audience.accounts().iter().partition(|account| here.contains(account));
+            let absent = absent.into_iter().take(if absent_too { ABSENT } else { 0 });
+            let mut told = Vec::new();
+            for (account, online) in
+                online.into_iter().map(|account| (account, true)).chain(absent.map(|a| (a, false)))
+            {
+                told.extend(reader.name(account)?.map(|name| (name, online)));
+            }
+            Ok(Ok(told))
+        });
+        for (account, online) in read.await? {
+            self.tell(Happening::Presence { account, online }.into()).await?;
+        }
+        Ok(())
     }
 
     /// What one entry changed. Its place is the cursor of the last event only: a device that was told of

@@ -104,9 +104,21 @@ impl MessageService for Messages {
 
     async fn edit_message(
         &self,
-        _: Request<proto::EditMessageRequest>,
+        request: Request<proto::EditMessageRequest>,
     ) -> Result<Response<proto::EditMessageResponse>, Status> {
-        Err(errors::not_yet("EditMessage"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let command = Command::EditMessage {
+            message: parse("message_id", MessageId::parse(&request.message_id))?,
+            body: parse("body", Body::parse(request.body))?,
+        };
+        match self.context.execute(&request.request_id, Some(caller.session), command).await? {
+            Outcome::MessageEdited(message) => {
+                let message = Some((*message).into());
+                Ok(Response::new(proto::EditMessageResponse { message }))
+            }
+            _ => Err(errors::internal("another call's outcome")),
+        }
     }
 
     async fn search_messages(

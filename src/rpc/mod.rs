@@ -17,6 +17,7 @@ mod messages;
 mod passwords;
 mod replication;
 mod sessions;
+mod signs;
 mod status;
 mod trailers;
 
@@ -112,7 +113,10 @@ pub fn router(
         policy: config.policy_name(),
         failure_timeout: config.failover.timing.failure_timeout,
     };
-    let events = events::Events::new(context.clone(), config.limits.subscribers, stop.clone());
+    let signs = signs::Signs::default();
+    tasks.spawn(signs.clone().watch(node.clone(), stop.clone()));
+    let subscribers = config.limits.subscribers;
+    let events = events::Events::new(context.clone(), signs, subscribers, stop.clone());
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

@@ -1,5 +1,6 @@
 //! Ids that name a row which is not theirs by nature. Only merges write them: a message that moved to
-//! another place of the log, a message or an account that both sides of a partition made of one call.
+//! another place of the log; a message, an account or a room that both sides of a partition made of one
+//! call.
 
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
@@ -8,10 +9,10 @@ use diesel::{
 
 use super::{
     error::StoreError,
-    rows::{AccountRow, MessageRow},
-    schema::{account_aliases, accounts, message_aliases, messages},
+    rows::{AccountRow, ConversationRow, MessageRow},
+    schema::{account_aliases, accounts, conversations, message_aliases, messages, room_aliases},
 };
-use crate::chat::{AccountId, MessageId};
+use crate::chat::{AccountId, MessageId, RoomId};
 
 /// The message with this id, wherever it stands by now. What stands at the natural place of a message
 /// that moved is another one, so the ids are compared.
@@ -63,6 +64,26 @@ pub(super) fn account(
         .first(connection)
         .optional()
         .map_err(StoreError::database("read an account by its lost id"))
+}
+
+/// The room with this id, a closed one included.
+pub(super) fn room(
+    connection: &mut SqliteConnection,
+    id: RoomId,
+) -> Result<Option<ConversationRow>, StoreError> {
+    let other: Option<i64> = room_aliases::table
+        .find(id.0.as_slice())
+        .select(room_aliases::conversation)
+        .first(connection)
+        .optional()
+        .map_err(StoreError::database("find a room by its lost id"))?;
+    let rooms = conversations::table.select(ConversationRow::as_select());
+    match other {
+        Some(key) => rooms.find(key).first(connection),
+        None => rooms.filter(conversations::room_id.eq(id.0.as_slice())).first(connection),
+    }
+    .optional()
+    .map_err(StoreError::database("find a room by its id"))
 }
 
 fn by_key(connection: &mut SqliteConnection, key: i64) -> Result<Option<MessageRow>, StoreError> {

@@ -8,7 +8,7 @@ use super::{connection, error::StoreError, local};
 
 /// Every chat table by public ids and names, one sorted line a row. Integer keys stay out, but for the
 /// places in the log that rows are about; so do derived tables, the log, and the files' layout.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 17] = [
     "SELECT 'account ' || hex(account_id) || ' ' || username || ' ' || password_hash || ' v'
         || password_version || ' ' || create_time || ' deleted=' || deleted AS line FROM accounts",
     "SELECT 'alias ' || old_name || ' ' || hex(account_id) AS line
@@ -21,11 +21,20 @@ const TABLES: [&str; 14] = [
     "SELECT 'ended token ' || hex(t.token_hash) || ' ' || hex(s.session_id) AS line
         FROM ended_tokens t JOIN sessions s ON s.id = t.session",
     "SELECT 'conversation ' || label || ' kind=' || kind || ' ' || topic || ' private=' || private
-        || ' deleted=' || deleted || ' last=' || last_seq || ' at ' || last_position AS line FROM named",
+        || ' deleted=' || deleted || ' last=' || last_seq || ' at ' || last_position || ' owner='
+        || ifnull((SELECT hex(account_id) FROM accounts a WHERE a.id = owner), '-') || ' open='
+        || open_seq || ' changed at ' || room_position || ' gone=' || ifnull(delete_time, '-')
+        || ' purged=' || purged_seq AS line FROM named",
     "SELECT 'member ' || hex(a.account_id) || ' of ' || label || ' joined=' || joined_seq || ' read='
         || read_seq || ' own=' || own_after || ' gone=' || gone_after || ' mentions='
-        || mentions_after AS line
+        || mentions_after || ' since ' || join_time || ' at ' || join_position AS line
         FROM members m JOIN accounts a ON a.id = m.account JOIN named ON named.id = m.conversation",
+    "SELECT 'membership ' || hex(a.account_id) || ' of ' || label || ' at ' || position || ' member='
+        || member AS line
+        FROM membership_changes m JOIN accounts a ON a.id = m.account
+        JOIN named ON named.id = m.conversation",
+    "SELECT 'mention ' || hex(a.account_id) || ' in ' || hex(m.message_id) || ' ' || x.seq AS line
+        FROM mentions x JOIN messages m ON m.id = x.message JOIN accounts a ON a.id = x.account",
     "SELECT 'message ' || hex(m.message_id) || ' ' || label || ' seq=' || m.seq || ' from '
         || hex(a.account_id) || ' re=' || hex(ifnull(m.reply_to, '')) || ' ' || m.create_time
         || ' edited=' || ifnull(m.edit_time, '-') || ' received=' || ifnull(m.received_time, '-')
@@ -41,6 +50,8 @@ const TABLES: [&str; 14] = [
         || hex(fingerprint) || ' ' || hex(outcome) || ' ' || time AS line FROM requests",
     "SELECT 'message alias ' || hex(x.message_id) || ' ' || hex(m.message_id) AS line
         FROM message_aliases x JOIN messages m ON m.id = x.message",
+    "SELECT 'room alias ' || hex(x.room_id) || ' ' || label AS line
+        FROM room_aliases x JOIN named ON named.id = x.conversation",
     "SELECT 'account alias ' || hex(x.account_id) || ' ' || hex(a.account_id) AS line
         FROM account_aliases x JOIN accounts a ON a.id = x.account",
     "SELECT 'divergence ' || epoch_number || ' ' || epoch_server || ' after ' || common_seq AS line
@@ -49,7 +60,7 @@ const TABLES: [&str; 14] = [
 
 /// Names every conversation from nobody's side.
 const NAMED: &str = "WITH named AS (
-    SELECT c.*, ifnull('#' || c.name, hex(l.account_id) || '+' || hex(h.account_id)) AS label
+    SELECT c.*, ifnull('#' || c.name || ' ' || hex(c.room_id), hex(l.account_id) || '+' || hex(h.account_id)) AS label
     FROM conversations c LEFT JOIN accounts l ON l.id = c.low_account
     LEFT JOIN accounts h ON h.id = c.high_account) ";
 

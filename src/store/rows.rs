@@ -13,6 +13,7 @@ use diesel::{
 use super::{
     aliases,
     error::StoreError,
+    rooms,
     schema::{accounts, conversations, hidden, members, messages, sessions},
 };
 use crate::chat::{
@@ -20,8 +21,10 @@ use crate::chat::{
     RoomName, SessionId, Timestamp, Username,
 };
 
-/// `conversations.kind` of a direct conversation; a room's is 2.
+/// `conversations.kind` of a direct conversation …
 pub(super) const DIRECT: i64 = 1;
+/// … and of a room.
+pub(super) const ROOM: i64 = 2;
 
 #[derive(Queryable, Selectable, Clone)]
 #[diesel(table_name = accounts, check_for_backend(Sqlite))]
@@ -58,8 +61,12 @@ pub(super) struct ConversationRow {
     pub(super) topic: String,
     pub(super) private: bool,
     pub(super) owner: Option<i64>,
+    pub(super) deleted: bool,
     pub(super) last_seq: i64,
     pub(super) last_position: i64,
+    pub(super) room_id: Option<Vec<u8>>,
+    pub(super) open_seq: i64,
+    pub(super) room_position: i64,
 }
 
 #[derive(Queryable, Selectable, Clone)]
@@ -72,6 +79,7 @@ pub(super) struct MemberRow {
     pub(super) own_after: i64,
     pub(super) gone_after: i64,
     pub(super) mentions_after: i64,
+    pub(super) join_position: i64,
 }
 
 #[derive(Queryable, Selectable, Clone)]
@@ -89,6 +97,7 @@ pub(super) struct MessageRow {
     pub(super) received_time: Option<i64>,
     pub(super) deleted: bool,
     pub(super) change_position: Option<i64>,
+    pub(super) edit_position: Option<i64>,
 }
 
 impl AccountRow {
@@ -359,9 +368,7 @@ pub(super) fn place(
             let high = account_by_key(connection, high)?.side()?;
             Ok(Place::Direct([low, high]))
         }
-        (_, _, Some(name)) => {
-            RoomName::parse(name).map(Place::Room).map_err(|_| malformed("room name"))
-        }
+        (_, _, Some(_)) => Ok(Place::Room(rooms::room_name(conversation)?)),
         _ => Err(malformed("conversation")),
     }
 }

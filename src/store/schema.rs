@@ -69,6 +69,11 @@ table! {
         deleted -> Bool,
         last_seq -> BigInt,
         last_position -> BigInt,
+        room_id -> Nullable<Binary>,
+        open_seq -> BigInt,
+        room_position -> BigInt,
+        delete_time -> Nullable<BigInt>,
+        purged_seq -> BigInt,
     }
 }
 
@@ -83,6 +88,32 @@ table! {
         own_after -> BigInt,
         gone_after -> BigInt,
         mentions_after -> BigInt,
+        join_position -> BigInt,
+    }
+}
+
+table! {
+    membership_changes (account, conversation) {
+        account -> BigInt,
+        conversation -> BigInt,
+        position -> BigInt,
+        member -> Bool,
+    }
+}
+
+table! {
+    room_aliases (room_id) {
+        room_id -> Binary,
+        conversation -> BigInt,
+    }
+}
+
+table! {
+    mentions (account, conversation, seq) {
+        account -> BigInt,
+        conversation -> BigInt,
+        seq -> BigInt,
+        message -> BigInt,
     }
 }
 
@@ -100,6 +131,7 @@ table! {
         received_time -> Nullable<BigInt>,
         deleted -> Bool,
         change_position -> Nullable<BigInt>,
+        edit_position -> Nullable<BigInt>,
     }
 }
 
@@ -202,6 +234,8 @@ allow_tables_to_appear_in_same_query!(
     session_tokens,
     conversations,
     members,
+    membership_changes,
+    mentions,
     messages,
     changes,
     hidden,

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use diesel::{SqliteConnection, connection::SimpleConnection as _};
 
 use super::{
-    apply, connection,
+    apply::{self, Audiences},
+    connection,
     error::StoreError,
     handle::Shared,
     log::{self, Head},
@@ -36,6 +37,8 @@ pub struct Writer {
     head: Option<Head>,
     /// Where it stood when the transaction began; outer `None` when none is open.
     before: Option<Option<Head>>,
+    /// What of the rooms' members is kept in memory, the open transaction included.
+    audiences: Audiences,
 }
 
 impl std::fmt::Debug for Writer {
@@ -50,7 +53,7 @@ impl Writer {
         shared: Arc<Shared>,
     ) -> Result<Writer, StoreError> {
         let head = log::head(&mut connection)?;
-        Ok(Writer { connection, shared, head, before: None })
+        Ok(Writer { connection, shared, head, before: None, audiences: Audiences::default() })
     }
 
     /// Applies and logs these entries in the open transaction; begins one if none is open.
@@ -81,6 +84,7 @@ impl Writer {
     pub fn rollback(&mut self) -> Result<(), StoreError> {
         let Some(before) = self.before.take() else { return Ok(()) };
         self.head = before;
+        self.audiences = Audiences::default();
         self.connection.batch_execute("ROLLBACK").map_err(StoreError::database("roll back"))
     }
 
@@ -126,6 +130,7 @@ impl Writer {
         assert!(self.before.is_none(), "a snapshot is installed between transactions");
         self.connection = self.shared.install(staged, aside)?;
         self.head = log::head(&mut self.connection)?;
+        self.audiences = Audiences::default();
         self.summary()?.ok_or_else(|| StoreError::damaged(staged, "the snapshot has no log"))
     }
 
@@ -172,7 +177,8 @@ impl Writer {
             log::append(&mut self.connection, entry, opens_epoch)?;
             let mut digest = before.map_or(ZERO, |head| head.digest);
             if let Payload::Update(payload) = &entry.payload {
-                let done = apply::apply(&mut self.connection, entry, payload, digest)?;
+                let audiences = &mut self.audiences;
+                let done = apply::apply(&mut self.connection, audiences, entry, payload, digest)?;
                 digest = done.digest;
                 applied.results.push((entry.seq, done.result));
                 applied.changes.extend(done.changes);

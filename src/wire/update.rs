@@ -4,6 +4,7 @@
 //! does not parse was written by a newer program, or by nobody of us.
 
 mod merge;
+mod rooms;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -105,6 +106,7 @@ fn encode_command(command: &Command) -> wire::update::Command {
             deleted_before_micros: expire.deleted_before.0,
         }),
         Command::Merge(merge) => Wire::Merge(merge::encode(merge)),
+        command => rooms::encode(command),
     }
 }
 
@@ -137,6 +139,7 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
             deleted_before: Timestamp(expire.deleted_before_micros),
         }),
         Wire::Merge(merge) => Command::Merge(Box::new(merge::decode(merge)?)),
+        command => rooms::decode(command)?,
     })
 }
 

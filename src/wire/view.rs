@@ -3,7 +3,7 @@
 use prost_types::Timestamp as WireTimestamp;
 
 use super::chat as wire;
-use crate::chat::{Account, Conversation, Happening, Message, Session, Timestamp};
+use crate::chat::{Account, Conversation, Happening, Member, Message, Session, Timestamp};
 
 const MICROS: i64 = 1_000_000;
 
@@ -54,6 +54,17 @@ impl From<Conversation> for wire::Conversation {
             unread_count: conversation.unread_count,
             mention_count: conversation.mention_count,
             last_message: conversation.last_message.map(Into::into),
+            member: conversation.member,
+        }
+    }
+}
+
+impl From<Member> for wire::Member {
+    fn from(member: Member) -> wire::Member {
+        wire::Member {
+            username: member.username.to_string(),
+            join_time: Some(timestamp(member.join_time)),
+            owner: member.owner,
         }
     }
 }
@@ -82,6 +93,26 @@ impl From<Happening> for wire::event::Kind {
                 let conversation = conversation.to_string();
                 Kind::ReadMoved(wire::ReadMoved { conversation, read_seq, unread_count })
             }
+            Happening::MembershipChanged { room, account, member } => {
+                Kind::MembershipChanged(wire::MembershipChanged {
+                    conversation: format!("#{room}"),
+                    username: account.to_string(),
+                    member,
+                })
+            }
+            Happening::Typing { conversation, account } => Kind::Typing(wire::Typing {
+                conversation: conversation.to_string(),
+                username: account.to_string(),
+            }),
+            Happening::Presence { account, online } => {
+                Kind::Presence(wire::Presence { username: account.to_string(), online })
+            }
+            Happening::RoomChanged(state) => Kind::RoomChanged(wire::RoomChanged {
+                conversation: format!("#{}", state.room),
+                topic: state.topic,
+                private: state.private,
+                owner: state.owner.map(|owner| owner.to_string()).unwrap_or_default(),
+            }),
             Happening::AccountChanged { username, deleted } => {
                 Kind::AccountChanged(wire::AccountChanged {
                     username: username.to_string(),

@@ -19,6 +19,7 @@ mod kill_twenty;
 mod lessons;
 mod python;
 mod reconcile;
+mod rooms;
 mod strangers;
 mod surface;
 mod sweep;

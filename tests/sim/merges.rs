@@ -28,6 +28,9 @@ impl Model {
             MergeStep::Received { account, messages } => self.merge_received(*account, messages),
             MergeStep::Read(read) => marker = self.merge_read(read),
             MergeStep::Request => {}
+            other @ (MergeStep::Room(_) | MergeStep::Edited(_)) => {
+                unreachable!("no client here has rooms, or edits: {other:?}")
+            }
         }
         if let Some(request) = request {
             self.merge_request(request, marker);
@@ -241,7 +244,8 @@ impl Model {
         };
         let lost = |id: &MessageId| {
             let (number, server) = id.epoch();
-            read.epochs.contains(&LostEpoch { number, server })
+            let epoch = LostEpoch { number, server };
+            read.epochs.iter().any(|seen| seen.epoch == epoch && id.log_seq() <= seen.until)
         };
         let had = |key: &u64| {
             let message = &self.messages[key];
@@ -296,6 +300,7 @@ impl Model {
                 Kept::Message(*key)
             }
             MergedOutcome::ReadSeq(seq) => Kept::Read(marker.unwrap_or(seq)),
+            MergedOutcome::Room(_) => unreachable!("no client here has rooms"),
             MergedOutcome::Refused(refusal) => Kept::Refused(refusal),
         };
         let key = (request.key.id, scope, request.call);

@@ -502,6 +502,7 @@ impl Model {
                     unread_count: self.unread(*between, viewer),
                     mention_count: 0,
                     last_message: newest,
+                    member: true,
                 }
             })
             .collect()

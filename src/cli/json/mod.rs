@@ -120,6 +120,13 @@ pub(super) fn event(event: &Event) -> Option<String> {
             "username": change.username,
             "member": change.member,
         }),
+        Kind::RoomChanged(room) => json!({
+            "type": "room_changed",
+            "conversation": room.conversation,
+            "topic": room.topic,
+            "private": room.private,
+            "owner": room.owner,
+        }),
         Kind::AccountChanged(change) => json!({
             "type": "account_changed",
             "username": change.username,

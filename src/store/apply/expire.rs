@@ -1,14 +1,18 @@
-//! Removing what is older than its time to live. A bounded part each time, so that no entry of the log
+//! Removing what is older than its time to live: outcomes, and the bodies of deleted messages and of
+//! messages in closed rooms. A bounded part each time, so that no entry of the log
 //! holds the writer up.
 
-use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, delete, update};
+use diesel::{
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, delete,
+    dsl::sql, sql_types::Bool, update,
+};
 
 use super::{Context, Stop};
 use crate::{
     chat::{Expire, Outcome},
     store::{
         error::StoreError,
-        schema::{deleted_messages, requests},
+        schema::{conversations, deleted_messages, messages, requests},
     },
 };
 
@@ -19,7 +23,8 @@ const AT_ONCE: i64 = 4_000;
 pub(super) fn expire(context: &mut Context<'_>, expire: &Expire) -> Result<Outcome, Stop> {
     let outcomes = forget_outcomes(context, expire.requests_before.0)?;
     let bodies = purge_bodies(context, expire.deleted_before.0)?;
-    Ok(Outcome::Expired { more: outcomes == AT_ONCE || bodies == AT_ONCE })
+    let rooms_left = purge_room(context, expire.deleted_before.0)?;
+    Ok(Outcome::Expired { more: outcomes == AT_ONCE || bodies == AT_ONCE || rooms_left })
 }
 
 /// Goes by log position, the oldest first, and stops at the first that is young enough.
@@ -62,4 +67,32 @@ fn purge_bodies(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> {
         context.record("deleted_messages", &[(*message).into()]);
     }
     Ok(old.len() as i64)
+}
+
+/// Takes the bodies of the next messages of the room that was closed first; says whether others wait.
+fn purge_room(context: &mut Context<'_>, before: i64) -> Result<bool, Stop> {
+    let closed: Option<(i64, i64, i64)> = conversations::table
+        .filter(sql::<Bool>("deleted = 1 AND purged_seq < last_seq"))
+        .filter(conversations::delete_time.lt(before))
+        .order((conversations::delete_time, conversations::id))
+        .select((conversations::id, conversations::purged_seq, conversations::last_seq))
+        .first(context.connection)
+        .optional()
+        .map_err(StoreError::database("find a closed room"))?;
+    let Some((room, purged_seq, last_seq)) = closed else { return Ok(false) };
+    let until = last_seq.min(purged_seq + AT_ONCE);
+    let next = messages::table
+        .filter(messages::conversation.eq(room))
+        .filter(messages::seq.gt(purged_seq))
+        .filter(messages::seq.le(until));
+    update(next)
+        .set((messages::body.eq(""), messages::deleted.eq(true)))
+        .execute(context.connection)
+        .map_err(StoreError::database("purge the messages of a closed room"))?;
+    update(conversations::table.find(room))
+        .set(conversations::purged_seq.eq(until))
+        .execute(context.connection)
+        .map_err(StoreError::database("note what of a closed room is purged"))?;
+    context.record("conversations", &[room.into(), until.into()]);
+    Ok(true)
 }

@@ -5,7 +5,7 @@ use diesel::{
     dsl::exists, update,
 };
 
-use super::{Context, Stop};
+use super::{Context, Stop, mentions};
 use crate::{
     chat::{ChangeKind, ConversationName, MessageSeq, Outcome},
     store::{
@@ -42,14 +42,15 @@ pub(super) fn rise(
     read_seq: MessageSeq,
 ) -> Result<(), Stop> {
     let (own_after, gone_after) = count_after(context, actor.id, conversation, read_seq)?;
-    let member = MemberRow { read_seq, own_after, gone_after, mentions_after: 0, ..member };
+    let mentions_after = mentions::count_after(context, actor.id, conversation.id, read_seq)?;
+    let member = MemberRow { read_seq, own_after, gone_after, mentions_after, ..member };
     update(members::table.find((actor.id, conversation.id)))
         .set((
             members::read_seq.eq(read_seq),
             members::read_position.eq(context.position),
             members::own_after.eq(own_after),
             members::gone_after.eq(gone_after),
-            members::mentions_after.eq(0),
+            members::mentions_after.eq(mentions_after),
         ))
         .execute(context.connection)
         .map_err(StoreError::database("move a read marker"))?;
@@ -61,6 +62,7 @@ pub(super) fn rise(
             read_seq.into(),
             own_after.into(),
             gone_after.into(),
+            mentions_after.into(),
         ],
     );
     let actor = actor.public_id()?;

@@ -6,15 +6,21 @@
 
 mod account;
 mod acknowledge;
+mod audiences;
+mod edit;
 mod expire;
 mod mark_read;
+mod membership;
+mod mentions;
 mod merge;
 mod remove;
 mod requests;
+mod room;
 mod send;
 mod session;
 mod surroundings;
 
+pub(super) use audiences::Audiences;
 use diesel::SqliteConnection;
 
 use super::{
@@ -22,7 +28,7 @@ use super::{
     error::StoreError,
 };
 use crate::{
-    chat::{AccountId, Change, ChangeKind, Command, Outcome, Refusal, Update},
+    chat::{Audience, Change, ChangeKind, Command, Outcome, Refusal, Update},
     cluster::{Entry, Epoch, Hash},
     wire::update,
 };
@@ -37,6 +43,7 @@ pub(super) struct Done {
 /// Applies one update of the log after the tables had this digest.
 pub(super) fn apply(
     connection: &mut SqliteConnection,
+    audiences: &mut Audiences,
     entry: &Entry,
     payload: &[u8],
     digest: Hash,
@@ -45,9 +52,11 @@ pub(super) fn apply(
         .map_err(|error| StoreError::BadEntry { seq: entry.seq, reason: error.to_string() })?;
     let mut context = Context {
         connection,
+        audiences,
         recorder: Recorder::after(digest, entry.seq),
         epoch: entry.epoch,
         position: entry.seq as i64,
+        subject: entry.seq as i64,
         time: update.time.0,
         changes: Vec::new(),
     };
@@ -101,6 +110,19 @@ fn act(
         Command::MarkRead { conversation, seq } => {
             mark_read::mark_read(context, account, conversation, *seq)
         }
+        Command::EditMessage { message, body } => edit::edit(context, account, *message, body),
+        Command::CreateRoom(create) => room::create(context, account, create),
+        Command::UpdateRoom(update) => room::update(context, account, update),
+        Command::TransferRoom { room, username } => {
+            room::transfer(context, account, room, username)
+        }
+        Command::DeleteRoom(room) => room::delete(context, account, room),
+        Command::JoinRoom(room) => membership::join(context, account, room),
+        Command::LeaveRoom(room) => membership::leave(context, account, room),
+        Command::AddMember { room, username } => membership::add(context, account, room, username),
+        Command::RemoveMember { room, username } => {
+            membership::remove(context, account, room, username)
+        }
         other => unreachable!("{other:?} needs no session"),
     }
 }
@@ -108,10 +130,13 @@ fn act(
 /// What a command works with.
 struct Context<'a> {
     connection: &'a mut SqliteConnection,
+    audiences: &'a mut Audiences,
     recorder: Recorder,
     epoch: Epoch,
     /// The entry's place in the log: the key of every row that it creates.
     position: i64,
+    /// The key of the row that the outcome is about: one that it creates, unless a command says otherwise.
+    subject: i64,
     /// The only clock.
     time: i64,
     changes: Vec<Change>,
@@ -119,7 +144,8 @@ struct Context<'a> {
 
 impl Context<'_> {
     /// Subscribers are told, once the update is committed.
-    fn tell(&mut self, audience: Vec<AccountId>, kind: ChangeKind) {
+    fn tell(&mut self, audience: impl Into<Audience>, kind: ChangeKind) {
+        let audience = audience.into();
         self.changes.push(Change { log_seq: self.position as u64, audience, kind });
     }
 

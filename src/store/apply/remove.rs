@@ -3,7 +3,7 @@
 use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, insert_into, update};
 
 use super::{
-    Context, Stop,
+    Context, Stop, mentions,
     surroundings::{Atlas, Surroundings, Target, insert_change, note_change, posted, targets},
 };
 use crate::{
@@ -72,10 +72,12 @@ pub(super) fn for_everyone(
     let id = message.message_id.as_slice();
     context.record("deleted_messages", &[id.into(), by.into(), time.into()]);
     uncount(context, around, &message)?;
+    mentions::clear(context, (&message).into())?;
     note_change(context, &message)?;
+    let audience = around.audience_of(context, &message)?;
     let gone = MessageRow { body: String::new(), deleted: true, ..message };
     let posted = posted(context, gone, around)?;
-    context.tell(around.audience.clone(), ChangeKind::MessageDeleted(posted));
+    context.tell(audience, ChangeKind::MessageDeleted(posted));
     Ok(())
 }
 
@@ -119,6 +121,7 @@ pub(super) fn for_viewer(
     target: Target,
 ) -> Result<(), Stop> {
     let Target { message, member, .. } = target;
+    mentions::uncount(context, (&message).into(), actor.id)?;
     insert_into(hidden::table)
         .values((hidden::account.eq(actor.id), hidden::message.eq(message.id)))
         .execute(context.connection)

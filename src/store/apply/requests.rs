@@ -8,11 +8,12 @@ use diesel::{
 };
 use prost::Message as _;
 
-use super::{Context, Stop, session};
+use super::{Context, Stop, room, session};
 use crate::{
-    chat::{Call, Command, Outcome, Refusal, RequestKey, Update},
+    chat::{Call, Command, Message, Outcome, Refusal, RequestKey, Update},
     store::{
         error::StoreError,
+        mentions,
         rows::{self, AccountRow},
         schema::requests,
     },
@@ -39,7 +40,7 @@ pub(super) fn once(
         Err(Stop::Refused(refusal)) => Err(refusal),
         failed => return failed,
     };
-    if let Some(kind) = to_keep(&result, context.position) {
+    if let Some(kind) = to_keep(&result, context.subject) {
         keep(context, key, &scope, call, kind)?;
     }
     result.map_err(Stop::Refused)
@@ -97,15 +98,17 @@ pub(super) fn find(
 }
 
 /// What is stored of an outcome; `None` for refusals that are never kept.
-fn to_keep(result: &Result<Outcome, Refusal>, position: i64) -> Option<Kind> {
+fn to_keep(result: &Result<Outcome, Refusal>, subject: i64) -> Option<Kind> {
     Some(match result {
-        Ok(Outcome::AccountCreated { .. } | Outcome::LoggedIn { .. }) => Kind::Session(position),
-        Ok(Outcome::MessageSent(_)) => Kind::Message(position),
+        Ok(Outcome::AccountCreated { .. } | Outcome::LoggedIn { .. }) => Kind::Session(subject),
+        Ok(Outcome::MessageSent(_) | Outcome::MessageEdited(_)) => Kind::Message(subject),
+        Ok(Outcome::RoomStands(_)) => Kind::Room(subject),
         Ok(Outcome::ReadMoved { read_seq }) => Kind::ReadSeq(*read_seq),
         Ok(
             Outcome::LoggedOut
             | Outcome::MessagesDeleted
             | Outcome::MessagesAcknowledged
+            | Outcome::RoomChanged
             | Outcome::SessionTouched
             | Outcome::Expired { .. }
             | Outcome::Merged,
@@ -169,8 +172,27 @@ fn rebuild(
             Ok(Outcome::LoggedIn { account, session })
         }
         (Kind::Message(message), Command::SendMessage(_), Some(actor)) => {
-            sent_message(context, message, actor)
+            let message = own_message(context, message, actor)?;
+            Ok(Outcome::MessageSent(Box::new(message)))
         }
+        (Kind::Message(message), Command::EditMessage { .. }, Some(actor)) => {
+            let message = own_message(context, message, actor)?;
+            Ok(Outcome::MessageEdited(Box::new(message)))
+        }
+        (
+            Kind::Room(room),
+            Command::CreateRoom(_) | Command::JoinRoom(_) | Command::UpdateRoom(_),
+            Some(actor),
+        ) => room::stands(context, actor, room),
+        (
+            Kind::Done(_),
+            Command::LeaveRoom(_)
+            | Command::AddMember { .. }
+            | Command::RemoveMember { .. }
+            | Command::TransferRoom { .. }
+            | Command::DeleteRoom(_),
+            _,
+        ) => Ok(Outcome::RoomChanged),
         (Kind::ReadSeq(read_seq), Command::MarkRead { .. }, _) => {
             Ok(Outcome::ReadMoved { read_seq })
         }
@@ -181,13 +203,16 @@ fn rebuild(
     }
 }
 
-fn sent_message(
+fn own_message(
     context: &mut Context<'_>,
     message: i64,
     actor: &AccountRow,
-) -> Result<Outcome, Stop> {
+) -> Result<Message, Stop> {
     let row = rows::message_by_key(context.connection, message)?;
     let conversation = rows::conversation_by_key(context.connection, row.conversation)?;
     let name = rows::place(context.connection, &conversation)?.seen_by(actor.public_id()?);
-    Ok(Outcome::MessageSent(Box::new(row.view(name, actor.name()?, false)?)))
+    let key = row.id;
+    let mut message = row.view(name, actor.name()?, false)?;
+    mentions::fill(context.connection, key, &mut message)?;
+    Ok(message)
 }

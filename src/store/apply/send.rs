@@ -5,11 +5,14 @@ use diesel::{
     update,
 };
 
-use super::{Context, Stop, surroundings::audience};
+use super::{
+    Context, Stop,
+    mentions::{self, Spot},
+};
 use crate::{
     chat::{
-        AccountId, AccountName, ChangeKind, ConversationName, Message, MessageId, Outcome, Place,
-        Posted, Refusal, SendMessage, Timestamp,
+        AccountName, ChangeKind, ConversationName, Message, MessageId, Outcome, Place, Posted,
+        Refusal, SendMessage, Timestamp,
     },
     store::{
         error::StoreError,
@@ -42,6 +45,8 @@ pub(super) fn send(
         (None, Some(other)) => (begin_direct(context, sender, other)?, 0),
         (None, None) => unreachable!("a room exists before a message reaches it"),
     };
+    let body = send.body.as_str();
+    let mentioned = mentions::find(context, conversation, sender.id, body)?;
     let message = Message {
         id: MessageId::natural(
             context.epoch.number,
@@ -51,18 +56,21 @@ pub(super) fn send(
         conversation: destination.place.seen_by(sender.public_id()?),
         seq: last_seq + 1,
         sender: sender.name()?,
-        body: send.body.as_str().into(),
+        body: body.into(),
         reply_to: send.reply_to,
         create_time: Timestamp(context.time),
         edit_time: None,
         received_time: None,
         deleted: false,
-        mentions: Vec::new(),
+        mentions: mentioned.values().cloned().collect(),
     };
     insert(context, conversation, sender, &message)?;
-    let told = match &destination.other {
-        Some(other) => both(sender.public_id()?, other.public_id()?),
-        None => audience(context, conversation)?,
+    let at = Spot { conversation, message: context.position, seq: message.seq };
+    mentions::note(context, at, &mentioned)?;
+    let told = match (&destination.other, &destination.conversation) {
+        (None, Some(room)) => context.audiences.of(context.connection, room)?,
+        (Some(other), _) => vec![sender.public_id()?, other.public_id()?].into(),
+        (None, None) => unreachable!("a room exists before a message reaches it"),
     };
     let posted = Posted { place: destination.place, message: message.clone() };
     context.tell(told, ChangeKind::MessageCreated(Box::new(posted)));
@@ -203,9 +211,4 @@ pub(super) fn insert(
     );
     context.record("members", &[sender.id.into(), conversation.into(), own_after.into()]);
     Ok(())
-}
-
-/// Both sides, or the one that writes to itself.
-fn both(one: AccountId, other: AccountId) -> Vec<AccountId> {
-    if one == other { vec![one] } else { vec![one, other] }
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use diesel::{
-    ExpressionMethods as _, JoinOnDsl as _, QueryDsl as _, RunQueryDsl as _, delete, insert_into,
-    update,
+    ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, delete, insert_into, update,
 };
 
 use super::{Context, Stop};
 use crate::{
-    chat::{AccountId, MAX_IDS, Malformed, MessageId, Place, Posted, Refusal},
+    chat::{Audience, MAX_IDS, Malformed, MessageId, Place, Posted, Refusal},
     store::{
         error::StoreError,
+        mentions,
         rows::{self, AccountRow, ConversationRow, DIRECT, MemberRow, MessageRow},
-        schema::{accounts, changes, conversations, members},
+        schema::{changes, conversations},
     },
 };
 
@@ -22,12 +22,21 @@ use crate::{
 pub(super) struct Surroundings {
     pub(super) conversation: ConversationRow,
     pub(super) place: Place,
-    pub(super) audience: Vec<AccountId>,
+    pub(super) audience: Audience,
 }
 
 impl Surroundings {
     pub(super) fn is_direct(&self) -> bool {
         self.conversation.kind == DIRECT
+    }
+
+    /// Those who may see this message: who came to a private room later is told nothing of it.
+    pub(super) fn audience_of(
+        &self,
+        context: &mut Context<'_>,
+        message: &MessageRow,
+    ) -> Result<Audience, Stop> {
+        context.audiences.of_message(context.connection, message, &self.audience)
     }
 }
 
@@ -77,30 +86,12 @@ impl Atlas {
         let row = rows::conversation_by_key(context.connection, conversation)?;
         let surroundings = Surroundings {
             place: rows::place(context.connection, &row)?,
-            audience: audience(context, row.id)?,
+            audience: context.audiences.of(context.connection, &row)?,
             conversation: row,
         };
         self.0.insert(conversation, surroundings.clone());
         Ok(surroundings)
     }
-}
-
-/// Everybody in the conversation.
-pub(super) fn audience(
-    context: &mut Context<'_>,
-    conversation: i64,
-) -> Result<Vec<AccountId>, Stop> {
-    let ids: Vec<Vec<u8>> = members::table
-        .inner_join(accounts::table.on(accounts::id.eq(members::account)))
-        .filter(members::conversation.eq(conversation))
-        .order(members::account)
-        .select(accounts::account_id)
-        .load(context.connection)
-        .map_err(StoreError::database("read the members of a conversation"))?;
-    let parsed = ids.iter().map(|id| {
-        AccountId::from_slice(id).ok_or_else(|| Stop::Failed(rows::malformed("account id")))
-    });
-    parsed.collect()
 }
 
 /// The message as its author sees it, for telling.
@@ -111,7 +102,9 @@ pub(super) fn posted(
 ) -> Result<Box<Posted>, Stop> {
     let author = rows::account_by_key(context.connection, message.sender)?;
     let conversation = surroundings.place.seen_by(author.public_id()?);
-    let message = message.view(conversation, author.name()?, false)?;
+    let key = message.id;
+    let mut message = message.view(conversation, author.name()?, false)?;
+    mentions::fill(context.connection, key, &mut message)?;
     Ok(Box::new(Posted { place: surroundings.place.clone(), message }))
 }
 

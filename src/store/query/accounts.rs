@@ -77,20 +77,17 @@ impl Reader {
         page_size: i32,
         page_token: &str,
     ) -> Result<Answer<Page<Account>>, StoreError> {
-        let (size, after) = match (page::size(page_size), page::read_token(page_token)) {
-            (Ok(size), Ok(after)) => (size, after.unwrap_or_default()),
-            (Err(refusal), _) | (_, Err(refusal)) => return Ok(Err(refusal)),
+        let (size, after) = match page::size_and_name(page_size, page_token) {
+            Ok(asked) => asked,
+            Err(refusal) => return Ok(Err(refusal)),
         };
-        let Ok(after) = String::from_utf8(after) else { return Ok(Err(page::bad_token())) };
-        // Brackets mean something to SQLite's GLOB, and nothing to ours.
-        let pattern = pattern.as_str().replace('[', "[[]");
         let found: Vec<AccountRow> = accounts::table
             .filter(accounts::deleted.eq(diesel::dsl::sql::<Bool>("0")))
             .filter(accounts::username.gt(after))
             .filter(Matches::new(
                 accounts::username,
                 diesel::dsl::sql::<diesel::sql_types::Text>("")
-                    .bind::<diesel::sql_types::Text, _>(pattern),
+                    .bind::<diesel::sql_types::Text, _>(page::glob(pattern)),
             ))
             .order(accounts::username)
             .limit(size + 1)

@@ -9,10 +9,11 @@ use diesel::{
 
 use super::{
     Answer,
+    messages::show,
     page::{self, Page},
 };
 use crate::{
-    chat::{AccountId, Conversation, ConversationName, Refusal},
+    chat::{AccountId, Conversation, ConversationName, Message, Refusal},
     store::{
         error::StoreError,
         pool::Reader,
@@ -55,7 +56,7 @@ impl Reader {
             page::cut(found, size, |(_, last)| page::number_token(&[last.last_position, last.id]));
         let mut items = Vec::with_capacity(page.items.len());
         for (member, conversation) in page.items {
-            items.push(view(connection, &viewer, &member, conversation)?);
+            items.push(view(connection, &viewer, Some(&member), conversation)?);
         }
         Ok(Ok(Page { items, next_page_token: page.next_page_token }))
     }
@@ -72,7 +73,7 @@ impl Reader {
         };
         match rows::conversation_of_member(connection, viewer.id, name)? {
             Ok(Some((conversation, member))) => {
-                view(connection, &viewer, &member, conversation).map(|found| Ok(Some(found)))
+                view(connection, &viewer, Some(&member), conversation).map(|found| Ok(Some(found)))
             }
             Ok(None) => Ok(Ok(None)),
             Err(refusal) => Ok(Err(refusal)),
@@ -80,27 +81,16 @@ impl Reader {
     }
 }
 
-fn view(
+/// A conversation from the viewer's side; whoever is no member sees what a room is, and no message.
+pub(in crate::store) fn view(
     connection: &mut SqliteConnection,
     viewer: &AccountRow,
-    member: &MemberRow,
+    member: Option<&MemberRow>,
     conversation: ConversationRow,
 ) -> Result<Conversation, StoreError> {
     let name = rows::place(connection, &conversation)?.seen_by(viewer.public_id()?);
-    let newest: Option<MessageRow> = messages::table
-        .filter(messages::conversation.eq(conversation.id))
-        .filter(messages::seq.gt(member.joined_seq))
-        .order(messages::seq.desc())
-        .select(MessageRow::as_select())
-        .first(connection)
-        .optional()
-        .map_err(StoreError::database("read the newest message"))?;
-    let last_message = match newest {
-        Some(row) => {
-            let is_hidden = !rows::hidden_among(connection, viewer.id, &[row.id])?.is_empty();
-            let sender = rows::account_by_key(connection, row.sender)?.name()?;
-            Some(row.view(name.clone(), sender, is_hidden)?)
-        }
+    let last_message = match member {
+        Some(member) => newest(connection, viewer, member, &name, &conversation)?,
         None => None,
     };
     let owner = match conversation.owner {
@@ -112,10 +102,30 @@ fn view(
         private: conversation.private,
         owner,
         last_seq: conversation.last_seq,
-        read_seq: member.read_seq,
-        unread_count: member.unread(&conversation),
-        mention_count: member.mentions_after,
+        read_seq: member.map_or(conversation.last_seq, |member| member.read_seq),
+        unread_count: member.map_or(0, |member| member.unread(&conversation)),
+        mention_count: member.map_or(0, |member| member.mentions_after),
         last_message,
         topic: conversation.topic,
+        member: member.is_some(),
     })
+}
+
+fn newest(
+    connection: &mut SqliteConnection,
+    viewer: &AccountRow,
+    member: &MemberRow,
+    name: &ConversationName,
+    conversation: &ConversationRow,
+) -> Result<Option<Message>, StoreError> {
+    let newest: Option<MessageRow> = messages::table
+        .filter(messages::conversation.eq(conversation.id))
+        .filter(messages::seq.gt(member.joined_seq))
+        .order(messages::seq.desc())
+        .select(MessageRow::as_select())
+        .first(connection)
+        .optional()
+        .map_err(StoreError::database("read the newest message"))?;
+    let Some(row) = newest else { return Ok(None) };
+    Ok(show(connection, viewer.id, name, vec![row])?.pop())
 }

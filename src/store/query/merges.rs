@@ -5,6 +5,7 @@
 //! with the key or position `p`, or none. So the rows are sent as they are by now, in the order of the
 //! log, and an entry's command only tells which rows it touched beside those that it created.
 
+mod rooms_of;
 mod rows_of;
 mod side;
 
@@ -13,7 +14,9 @@ use bytes::Bytes;
 use side::Side;
 
 use crate::{
-    chat::{Command, Merge, MergeStep, MessageId, SessionId, Timestamp, Update},
+    chat::{
+        Command, Merge, MergeStep, MergedEdit, MergedRoom, MessageId, SessionId, Timestamp, Update,
+    },
     cluster::{Entry, Payload, Seq},
     store::{aliases, error::StoreError, log, pool::Reader, rows},
     wire::update,
@@ -150,6 +153,18 @@ impl Translator<'_> {
                     _ => Ok(None),
                 }
             }
+            Command::EditMessage { message, .. } => self.edited(*message),
+            Command::CreateRoom(_)
+            | Command::JoinRoom(_)
+            | Command::LeaveRoom(_)
+            | Command::AddMember { .. }
+            | Command::RemoveMember { .. }
+            | Command::UpdateRoom(_)
+            | Command::TransferRoom { .. }
+            | Command::DeleteRoom(_) => {
+                let room = self.room_here()?;
+                Ok(room.map(|room| MergeStep::Room(Box::new(room))))
+            }
             Command::Expire(_) | Command::Merge(_) => Ok(None),
         }
     }
@@ -178,6 +193,14 @@ impl Translator<'_> {
                     }
                     _ => None,
                 }
+            }
+            MergeStep::Room(room) => {
+                let common = self.side.common.min(room.common);
+                Some(MergeStep::Room(Box::new(MergedRoom { common, ..(**room).clone() })))
+            }
+            MergeStep::Edited(edit) => {
+                let common = self.side.common.min(edit.common);
+                Some(MergeStep::Edited(MergedEdit { common, ..edit.clone() }))
             }
             MergeStep::Deleted { .. } | MergeStep::Received { .. } | MergeStep::Request => None,
         };

@@ -12,6 +12,7 @@ use crate::{
     chat::{AccountId, ConversationName, Message, MessageId, MessageSeq, Refusal},
     store::{
         error::StoreError,
+        mentions,
         pool::Reader,
         rows::{self, MessageRow},
         schema::messages,
@@ -114,11 +115,17 @@ pub(super) fn show(
     let hidden = rows::hidden_among(connection, viewer, &keys)?;
     let senders: BTreeSet<i64> = found.iter().map(|row| row.sender).collect();
     let names = rows::names(connection, &senders)?;
+    let may_mention: Vec<i64> =
+        found.iter().filter(|row| row.body.contains('@')).map(|row| row.id).collect();
+    let mut mentioned = mentions::of(connection, &may_mention)?;
     let mut shown = Vec::with_capacity(found.len());
     for row in found {
         let sender = names.get(&row.sender).cloned().ok_or_else(|| rows::malformed("sender"))?;
         let is_hidden = hidden.contains(&row.id);
-        shown.push(row.view(name.clone(), sender, is_hidden)?);
+        let mentions = mentioned.remove(&row.id).unwrap_or_default();
+        let message = row.view(name.clone(), sender, is_hidden)?;
+        // What is gone mentions nobody.
+        shown.push(if message.deleted { message } else { Message { mentions, ..message } });
     }
     Ok(shown)
 }

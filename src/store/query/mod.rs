@@ -8,6 +8,7 @@ mod merges;
 mod messages;
 mod page;
 mod replay;
+mod rooms;
 mod sessions;
 
 pub use accounts::Credentials;
@@ -17,6 +18,8 @@ pub use messages::{Around, MessagePage};
 pub use page::Page;
 pub use replay::Replay;
 pub use sessions::KnownSession;
+
+pub(super) use conversations::view as conversation_view;
 
 use super::{error::StoreError, log, pool::Reader};
 use crate::{

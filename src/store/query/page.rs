@@ -1,6 +1,6 @@
 //! Pages and their tokens.
 
-use crate::chat::{Malformed, Refusal};
+use crate::chat::{Glob, Malformed, Refusal};
 
 /// The size of a page whose caller named none.
 const DEFAULT_SIZE: i64 = 50;
@@ -73,12 +73,24 @@ pub(super) fn read_numbers<const N: usize>(token: &str) -> Result<Option<[i64; N
     Ok(Some(numbers))
 }
 
+/// The size, and the name after which the page begins, of a list in the order of names.
+pub(super) fn size_and_name(asked: i32, token: &str) -> Result<(i64, String), Refusal> {
+    let size = size(asked)?;
+    let after = read_token(token)?.unwrap_or_default();
+    Ok((size, String::from_utf8(after).map_err(|_| bad_token())?))
+}
+
+/// The pattern as SQLite reads it: brackets mean something to its GLOB, and nothing to ours.
+pub(super) fn glob(pattern: &Glob) -> String {
+    pattern.as_str().replace('[', "[[]")
+}
+
 /// A token that holds numbers.
 pub(super) fn number_token(numbers: &[i64]) -> String {
     token(&numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>())
 }
 
-pub(super) fn bad_token() -> Refusal {
+fn bad_token() -> Refusal {
     let malformed = Malformed { allowed: "empty, or the next_page_token of the page before" };
     Refusal::BadField { field: "page_token", malformed }
 }

@@ -2,7 +2,8 @@
 //!
 //! Within a conversation `seq` and log position rise together, so the index of messages by seq is
 //! searched by halves for the first message after the place; old messages that changed stand in
-//! `changes`, and read markers in `members`. A replay costs a look at each conversation of the viewer
+//! `changes`, comings and goings in `membership_changes`, read markers in `members`. What happened in a
+//! room before the viewer came is not told; whoever left is told that, and nothing else. A replay costs a look at each conversation of the viewer
 //! and what it returns, never the length of a history.
 
 use std::collections::BTreeMap;
@@ -18,8 +19,9 @@ use crate::{
     store::{
         error::StoreError,
         pool::Reader,
+        rooms,
         rows::{self, AccountRow, ConversationRow, MemberRow, MessageRow},
-        schema::{changes, conversations, members, messages},
+        schema::{changes, conversations, members, membership_changes, messages},
     },
 };
 
@@ -41,6 +43,8 @@ enum Item {
     Created { conversation: i64, message: i64 },
     Changed { conversation: i64, message: i64 },
     Read { conversation: i64 },
+    Room { conversation: i64 },
+    Membership { conversation: i64, account: i64, member: bool },
 }
 
 impl Reader {
@@ -64,6 +68,7 @@ impl Reader {
         let Some(viewer) = rows::account_by_id(connection, viewer)? else { return Ok(done) };
         let mut items =
             Items { after: after as i64, until: until as i64, limit, found: Vec::new() };
+        items.collect_departures(connection, viewer.id)?;
         for (member, conversation) in touched(connection, viewer.id, items.after)? {
             items.collect(connection, &member, &conversation)?;
         }
@@ -112,12 +117,21 @@ impl Items {
         conversation: &ConversationRow,
     ) -> Result<(), StoreError> {
         let key = conversation.id;
+        // The coming itself is told, what was before it is not.
+        let after = self.after.max(member.join_position);
+        if conversation.room_position > after && conversation.room_position <= self.until {
+            self.found.push((conversation.room_position, Item::Room { conversation: key }));
+        }
+        if member.join_position <= self.until {
+            let since = self.after.max(member.join_position - 1);
+            self.collect_memberships(connection, key, since)?;
+        }
         if member.read_position > self.after && member.read_position <= self.until {
             self.found.push((member.read_position, Item::Read { conversation: key }));
         }
         // One more than fits tells where the part must end.
         let limit = self.limit as i64 + 1;
-        let first = first_seq_after(connection, conversation, self.after)?;
+        let first = first_seq_after(connection, conversation, after)?;
         let created: Vec<i64> = messages::table
             .filter(messages::conversation.eq(key))
             .filter(messages::seq.ge(first.max(member.joined_seq + 1)))
@@ -134,8 +148,10 @@ impl Items {
                 .map(|message| (message, Item::Created { conversation: key, message })),
         );
         let changed: Vec<(i64, i64)> = changes::table
+            .inner_join(messages::table.on(messages::id.eq(changes::message)))
             .filter(changes::conversation.eq(key))
-            .filter(changes::position.gt(self.after))
+            .filter(messages::seq.gt(member.joined_seq))
+            .filter(changes::position.gt(after))
             .filter(changes::position.le(self.until))
             .filter(changes::viewer.is_null().or(changes::viewer.eq(member.account)))
             .order((changes::position, changes::message))
@@ -148,6 +164,52 @@ impl Items {
                 (position, Item::Changed { conversation: key, message })
             }),
         );
+        Ok(())
+    }
+
+    /// Who came and went after this position.
+    fn collect_memberships(
+        &mut self,
+        connection: &mut SqliteConnection,
+        conversation: i64,
+        after: i64,
+    ) -> Result<(), StoreError> {
+        let found: Vec<(i64, i64, bool)> = membership_changes::table
+            .filter(membership_changes::conversation.eq(conversation))
+            .filter(membership_changes::position.gt(after))
+            .filter(membership_changes::position.le(self.until))
+            .order(membership_changes::position)
+            .limit(self.limit as i64 + 1)
+            .select((
+                membership_changes::position,
+                membership_changes::account,
+                membership_changes::member,
+            ))
+            .load(connection)
+            .map_err(StoreError::database("find who came and went"))?;
+        self.found.extend(found.into_iter().map(|(position, account, member)| {
+            (position, Item::Membership { conversation, account, member })
+        }));
+        Ok(())
+    }
+
+    /// The rooms in which the viewer is no more.
+    fn collect_departures(
+        &mut self,
+        connection: &mut SqliteConnection,
+        viewer: i64,
+    ) -> Result<(), StoreError> {
+        let found: Vec<(i64, i64)> = membership_changes::table
+            .filter(membership_changes::account.eq(viewer))
+            .filter(membership_changes::member.eq(false))
+            .filter(membership_changes::position.gt(self.after))
+            .filter(membership_changes::position.le(self.until))
+            .select((membership_changes::position, membership_changes::conversation))
+            .load(connection)
+            .map_err(StoreError::database("find the rooms that a viewer left"))?;
+        self.found.extend(found.into_iter().map(|(position, conversation)| {
+            (position, Item::Membership { conversation, account: viewer, member: false })
+        }));
         Ok(())
     }
 
@@ -212,6 +274,18 @@ impl Teller<'_> {
                 Ok(match message.deleted {
                     true => Happening::MessageDeleted(message),
                     false => Happening::MessageChanged(message),
+                })
+            }
+            Item::Room { conversation } => {
+                let (_, row) = self.conversation(conversation)?;
+                Ok(Happening::RoomChanged(Box::new(rooms::room_state(self.connection, &row)?)))
+            }
+            Item::Membership { conversation, account, member } => {
+                let (_, row) = self.conversation(conversation)?;
+                Ok(Happening::MembershipChanged {
+                    room: rooms::room_name(&row)?,
+                    account: rows::account_by_key(self.connection, account)?.name()?,
+                    member,
                 })
             }
             Item::Read { conversation } => {

@@ -1,12 +1,19 @@
 //! A retry never makes a duplicate.
 
 use super::*;
+use crate::chat::{CreateRoom, RoomId, RoomName, Topic, UpdateRoom};
 
 /// One update of every call, in an order in which each is carried out.
 fn story(bench: &mut Bench) -> Vec<Update> {
     let (alice, bob) = (bench.user("alice"), bench.user("bob"));
     let message = bench.send(alice, "@bob", "first");
     let other = bench.send(alice, "@bob", "second");
+    let third = bench.send(alice, "@bob", "third");
+    let (room, username) = (RoomName::parse("room").unwrap(), Username::parse("bob").unwrap());
+    let (topic, id) = (Topic::default(), RoomId([1; 16]));
+    let create = CreateRoom { room: room.clone(), topic, private: false, id };
+    let topic = Some(Topic::parse("news").unwrap());
+    let update = UpdateRoom { room: room.clone(), topic, private: Some(true) };
     let calls = [
         (alice, send_command("@bob", "hi", None)),
         (bob, send_command("@alice", "re", Some(message.id))),
@@ -16,6 +23,20 @@ fn story(bench: &mut Bench) -> Vec<Update> {
         (alice, Command::DeleteMessages(vec![message.id])),
         (alice, send_command("@nobody", "hi", None)),
         (alice, Command::DeleteMessages(vec![MessageId([3; 16])])),
+        (alice, Command::EditMessage { message: third.id, body: Body::parse("new").unwrap() }),
+        (alice, Command::CreateRoom(create.clone())),
+        (bob, Command::CreateRoom(CreateRoom { id: RoomId([2; 16]), ..create })),
+        (bob, Command::JoinRoom(room.clone())),
+        (bob, Command::LeaveRoom(room.clone())),
+        (bob, Command::LeaveRoom(room.clone())),
+        (alice, Command::LeaveRoom(room.clone())),
+        (alice, Command::TransferRoom { room: room.clone(), username: username.clone() }),
+        (alice, Command::AddMember { room: room.clone(), username: username.clone() }),
+        (alice, Command::UpdateRoom(update)),
+        (alice, Command::RemoveMember { room: room.clone(), username: username.clone() }),
+        (alice, Command::AddMember { room: room.clone(), username: username.clone() }),
+        (alice, Command::TransferRoom { room: room.clone(), username }),
+        (bob, Command::DeleteRoom(room)),
         (alice, Command::Logout),
     ];
     calls

@@ -266,6 +266,7 @@ fn a_replay_tells_what_was_told_live_in_any_cut() {
                 format!("{conversation}:{read_seq}")
             }
             Happening::AccountChanged { username, .. } => format!("={username}"),
+            other => panic!("{other:?}"),
         };
         happenings.iter().map(|(seq, happening)| (*seq, kind(happening))).collect::<Vec<_>>()
     };

@@ -7,6 +7,8 @@ mod merges_at_random;
 mod messages;
 mod plans;
 mod replicas;
+mod room_merges;
+mod rooms;
 mod schema;
 mod sessions;
 mod snapshots;

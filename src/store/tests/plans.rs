@@ -11,11 +11,14 @@ use diesel::{
 };
 
 use super::*;
-use crate::{chat::Glob, store::Around};
+use crate::{
+    chat::{CreateRoom, Glob, RoomId, RoomName, Topic, UpdateRoom},
+    store::Around,
+};
 
-type Statements = Arc<Mutex<BTreeSet<String>>>;
+pub(super) type Statements = Arc<Mutex<BTreeSet<String>>>;
 
-fn listen(connection: &mut SqliteConnection, heard: &Statements) {
+pub(super) fn listen(connection: &mut SqliteConnection, heard: &Statements) {
     let heard = heard.clone();
     connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
         if let InstrumentationEvent::StartQuery { query, .. } = event {
@@ -50,6 +53,44 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
     bench.act(bob, Command::MarkRead { conversation: name("@alice"), seq: 1 }).unwrap();
     bench.act(bob, Command::DeleteMessages(vec![other.id])).unwrap();
     bench.act(alice, Command::DeleteMessages(vec![message.id])).unwrap();
+    let (room, username) = (RoomName::parse("room").unwrap(), Username::parse("bob").unwrap());
+    let (topic, id) = (Topic::default(), RoomId([1; 16]));
+    let create = CreateRoom { room: room.clone(), topic, private: true, id };
+    bench.act(alice, Command::CreateRoom(create)).unwrap();
+    let add = Command::AddMember { room: room.clone(), username: username.clone() };
+    bench.act(alice, add.clone()).unwrap();
+    let said = bench.send(alice, "#room", "hi @bob");
+    let update = UpdateRoom { room: room.clone(), topic: None, private: Some(false) };
+    bench.act(alice, Command::UpdateRoom(update)).unwrap();
+    bench.act(bob, Command::LeaveRoom(room.clone())).unwrap();
+    bench.act(bob, Command::JoinRoom(room.clone())).unwrap();
+    let remove = Command::RemoveMember { room: room.clone(), username: username.clone() };
+    bench.act(alice, remove).unwrap();
+    bench.act(alice, add).unwrap();
+    for body in ["nobody", "@bob"] {
+        let body = Body::parse(body).unwrap();
+        bench.act(alice, Command::EditMessage { message: said.id, body }).unwrap();
+    }
+    bench.act(bob, Command::MarkRead { conversation: name("#room"), seq: 1 }).unwrap();
+    bench.act(alice, Command::DeleteMessages(vec![said.id])).unwrap();
+    bench.send(alice, "#room", "left behind");
+    bench.act(alice, Command::TransferRoom { room: room.clone(), username }).unwrap();
+    let other = CreateRoom {
+        room: RoomName::parse("other").unwrap(),
+        topic: Topic::default(),
+        private: false,
+        id: RoomId([2; 16]),
+    };
+    bench.act(alice, Command::CreateRoom(other)).unwrap();
+    bench.read(|reader| {
+        listen(&mut reader.connection, &heard);
+        reader.rooms(bob.account, &Glob::parse("r*").unwrap(), 0, "")?.unwrap();
+        reader.members(bob.account, &room, 0, "")?.unwrap();
+        reader.typing(bob.account, &name("#room"))?.unwrap();
+        reader.presence(bob.account, true)?;
+        reader.replay(bob.account, 3, 100, 10)
+    });
+    bench.act(bob, Command::DeleteRoom(room)).unwrap();
     let touch = bench.scribe.call(None, Command::TouchSession(bob.session));
     bench.run(&touch).unwrap();
     bench.user("carol");

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::Applied;
+use crate::{
+    chat::{CreateRoom, RoomId, RoomName, Topic, UpdateRoom},
+    store::Applied,
+};
 
 /// Some days in the life of three accounts, as updates of which many are refused or repeated.
 fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
@@ -14,12 +17,35 @@ fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
         let user = users[usize::from(*who) % users.len()];
         let peer = peers[usize::from(*which) % peers.len()];
         let ids: Vec<MessageId> =
-            (0..2).map(|n| MessageId::natural(1, 1, 5 + u64::from(*which) + n)).collect();
-        let command = match what % 7 {
+            (0..2).map(|n| MessageId::natural(1, 1, 5 + u64::from(*which % 64) + n)).collect();
+        let room = RoomName::parse("room").unwrap();
+        let username = Username::parse(["alice", "bob", "carol"][usize::from(*which) % 3]).unwrap();
+        let command = match what % 20 {
             0..=2 => send_command(peer, &format!("{what} {who} {which}"), None),
             3 => Command::DeleteMessages(ids[..1].to_vec()),
             4 => Command::AcknowledgeMessages(ids),
             5 => Command::MarkRead { conversation: name(peer), seq: i64::from(*which % 5) },
+            6 | 7 => send_command("#room", &format!("{which} @bob and @carol"), None),
+            8 | 9 => Command::EditMessage {
+                message: ids[0],
+                body: Body::parse(format!("edited for @{username}")).unwrap(),
+            },
+            10 => Command::CreateRoom(CreateRoom {
+                room,
+                topic: Topic::parse(format!("{which}")).unwrap(),
+                private: which % 2 == 0,
+                id: RoomId([*which; 16]),
+            }),
+            11 | 12 => Command::JoinRoom(room),
+            13 => Command::LeaveRoom(room),
+            14 => Command::AddMember { room, username },
+            15 => Command::RemoveMember { room, username },
+            16 => {
+                let topic = Topic::parse(format!("{which}")).ok();
+                Command::UpdateRoom(UpdateRoom { room, topic, private: Some(which % 2 == 0) })
+            }
+            17 => Command::TransferRoom { room, username },
+            18 if which % 8 == 0 => Command::DeleteRoom(room),
             _ => match updates.get(usize::from(*which)) {
                 Some(earlier) => {
                     let repeat = earlier.clone();
@@ -38,14 +64,24 @@ fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
     bench.scribe.entries.clone()
 }
 
-fn unread_by_counting(bench: &Bench, viewer: User, peer: &str) -> i64 {
+/// What the counters say: unread messages, and those of them that mention the viewer.
+fn counts(bench: &Bench, viewer: User, peer: &str) -> (i64, i64) {
     let read = bench.read(|reader| reader.conversation(viewer.account, &name(peer)));
-    let Ok(Some(conversation)) = read else { return 0 };
+    let Ok(Some(found)) = read else { return (0, 0) };
+    (found.unread_count, found.mention_count)
+}
+
+fn counts_by_looking(bench: &Bench, viewer: User, peer: &str) -> (i64, i64) {
+    let read = bench.read(|reader| reader.conversation(viewer.account, &name(peer)));
+    let Ok(Some(conversation)) = read else { return (0, 0) };
     let own = bench.read(|reader| reader.account(viewer.account)).unwrap().username.to_string();
+    let history = bench.history(viewer, peer);
     let counts = |message: &&Message| {
         message.seq > conversation.read_seq && message.sender.to_string() != own && !message.deleted
     };
-    bench.history(viewer, peer).iter().filter(counts).count() as i64
+    let mentions = |message: &&Message| message.mentions.iter().any(|name| name.as_str() == own);
+    let unread = history.iter().filter(counts).count();
+    (unread as i64, history.iter().filter(counts).filter(mentions).count() as i64)
 }
 
 proptest! {
@@ -80,10 +116,10 @@ proptest! {
             User { account, session: SessionId([0; 16]) }
         };
         for viewer in ["alice", "bob", "carol"] {
-            for peer in ["@alice", "@bob", "@carol"] {
+            for peer in ["@alice", "@bob", "@carol", "#room"] {
                 prop_assert_eq!(
-                    one.unread(id(viewer), peer),
-                    unread_by_counting(&one, id(viewer), peer),
+                    counts(&one, id(viewer), peer),
+                    counts_by_looking(&one, id(viewer), peer),
                     "{} of {}", viewer, peer
                 );
             }

@@ -1,11 +1,11 @@
 //! The steps of a merge as the log carries them.
 
-use super::{UnreadableUpdate, array, decode_ids, encode_ids, id, unreadable, wire};
+use super::{UnreadableUpdate, array, decode_ids, encode_ids, id, rooms, unreadable, wire};
 use crate::chat::{
     AccountId, Body, Call, DeviceName, Fingerprint, LostEpoch, Merge, MergeStep, MergedAccount,
-    MergedConversation, MergedMessage, MergedOutcome, MergedRead, MergedRequest, MergedSession,
-    MessageId, Refusal, RequestId, RequestKey, RequestScope, RoomName, SeenEpoch, SessionId,
-    Timestamp, TokenHash, Username,
+    MergedConversation, MergedEdit, MergedMessage, MergedOutcome, MergedRead, MergedRequest,
+    MergedSession, MessageId, Refusal, RequestId, RequestKey, RequestScope, RoomId, SeenEpoch,
+    SessionId, Timestamp, TokenHash, Username,
 };
 
 pub(super) fn encode(merge: &Merge) -> wire::Merge {
@@ -27,6 +27,13 @@ pub(super) fn encode(merge: &Merge) -> wire::Merge {
             message_id: read.message.0.to_vec(),
             common_seq: read.common,
             epochs: read.epochs.iter().map(encode_seen).collect(),
+        }),
+        MergeStep::Room(room) => Step::Room(rooms::encode_merged(room)),
+        MergeStep::Edited(edit) => Step::Edited(wire::MergedEdit {
+            message_id: edit.message.0.to_vec(),
+            body: edit.body.as_str().into(),
+            time_micros: edit.time.0,
+            common_seq: edit.common,
         }),
         MergeStep::Request => {
             return wire::Merge { request: merge.request.as_ref().map(encode_request), step: None };
@@ -60,6 +67,13 @@ pub(super) fn decode(merge: wire::Merge) -> Result<Merge, UnreadableUpdate> {
             message: message_id(&read.message_id)?,
             common: read.common_seq,
             epochs: read.epochs.iter().map(decode_seen).collect::<Result<_, _>>()?,
+        }),
+        Some(Step::Room(room)) => MergeStep::Room(Box::new(rooms::decode_merged(room)?)),
+        Some(Step::Edited(edit)) => MergeStep::Edited(MergedEdit {
+            message: message_id(&edit.message_id)?,
+            body: Body::parse(edit.body).map_err(|_| unreadable("body"))?,
+            time: Timestamp(edit.time_micros),
+            common: edit.common_seq,
         }),
         None if request.is_some() => MergeStep::Request,
         None => return Err(unreadable("merge step")),
@@ -151,10 +165,10 @@ fn encode_conversation(conversation: &MergedConversation) -> wire::MergedConvers
     match conversation {
         MergedConversation::Direct(one, other) => wire::MergedConversation {
             account_ids: vec![one.0.to_vec(), other.0.to_vec()],
-            room: String::new(),
+            room_id: Vec::new(),
         },
         MergedConversation::Room(room) => {
-            wire::MergedConversation { account_ids: Vec::new(), room: room.to_string() }
+            wire::MergedConversation { account_ids: Vec::new(), room_id: room.0.to_vec() }
         }
     }
 }
@@ -165,9 +179,9 @@ fn decode_conversation(
     let conversation = conversation.ok_or_else(|| unreadable("conversation"))?;
     match &conversation.account_ids[..] {
         [one, other] => Ok(MergedConversation::Direct(account_id(one)?, account_id(other)?)),
-        [] => RoomName::parse(&conversation.room)
-            .map(MergedConversation::Room)
-            .map_err(|_| unreadable("conversation")),
+        [] => {
+            id(&conversation.room_id, RoomId::from_slice, "room id").map(MergedConversation::Room)
+        }
         _ => Err(unreadable("conversation")),
     }
 }
@@ -226,6 +240,7 @@ fn encode_request(request: &MergedRequest) -> wire::MergedRequest {
         MergedOutcome::Done => Some(Outcome::Done(true)),
         MergedOutcome::Session(session) => Some(Outcome::SessionId(session.0.to_vec())),
         MergedOutcome::Message(message) => Some(Outcome::MessageId(message.0.to_vec())),
+        MergedOutcome::Room(room) => Some(Outcome::RoomId(room.0.to_vec())),
         MergedOutcome::ReadSeq(seq) => Some(Outcome::ReadSeq(seq)),
         MergedOutcome::Refused(refusal) => refusal.number().map(Outcome::Refusal),
     };
@@ -252,6 +267,7 @@ fn decode_request(request: wire::MergedRequest) -> Result<MergedRequest, Unreada
             MergedOutcome::Session(id(&session, SessionId::from_slice, "session id")?)
         }
         Outcome::MessageId(message) => MergedOutcome::Message(message_id(&message)?),
+        Outcome::RoomId(room) => MergedOutcome::Room(id(&room, RoomId::from_slice, "room id")?),
         Outcome::ReadSeq(seq) => MergedOutcome::ReadSeq(seq),
         Outcome::Refusal(number) => MergedOutcome::Refused(
             Refusal::from_number(number).ok_or_else(|| unreadable("refusal"))?,

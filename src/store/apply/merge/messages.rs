@@ -4,7 +4,7 @@ use diesel::{ExpressionMethods as _, RunQueryDsl as _, insert_into};
 
 use super::{
     super::{
-        Context, Stop, acknowledge, remove, send,
+        Context, Stop, acknowledge, mentions, remove, send,
         surroundings::{Atlas, posted},
     },
     outcomes,
@@ -83,7 +83,7 @@ pub(super) fn find_conversation(
                 _ => None,
             }
         }
-        MergedConversation::Room(name) => rows::room(connection, name)?,
+        MergedConversation::Room(id) => aliases::room(connection, *id)?,
     })
 }
 
@@ -141,6 +141,8 @@ fn insert(
         note_alias(context, merged.message, context.position)?;
     }
     let row = rows::message_by_key(context.connection, context.position)?;
+    let mentioned = mentions::find(context, conversation.id, sender.id, &row.body)?;
+    mentions::note(context, (&row).into(), &mentioned)?;
     let around = Atlas::default().around(context, conversation.id)?;
     // Nobody is told of the creation of a message that is gone: only that there is none at its seq.
     if merged.deletion.is_some() {

@@ -11,6 +11,7 @@ mod accounts;
 mod marks;
 mod messages;
 mod outcomes;
+mod rooms;
 
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, replace_into,
@@ -38,6 +39,8 @@ pub(super) fn merge(context: &mut Context<'_>, merge: &Merge) -> Result<Outcome,
         MergeStep::Deleted { account, messages } => marks::deleted(context, *account, messages)?,
         MergeStep::Received { account, messages } => marks::received(context, *account, messages)?,
         MergeStep::Read(read) => marker = marks::read(context, read)?,
+        MergeStep::Room(room) => rooms::merge(context, room, request)?,
+        MergeStep::Edited(edit) => rooms::merge_edit(context, edit)?,
         MergeStep::Request => {}
     }
     if let Some(request) = request {

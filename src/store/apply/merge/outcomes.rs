@@ -81,6 +81,9 @@ fn local(context: &mut Context<'_>, outcome: &MergedOutcome) -> Result<Option<Ki
         MergedOutcome::Message(id) => {
             aliases::message(context.connection, *id)?.map(|message| Kind::Message(message.id))
         }
+        MergedOutcome::Room(id) => {
+            aliases::room(context.connection, *id)?.map(|room| Kind::Room(room.id))
+        }
         MergedOutcome::ReadSeq(seq) => Some(Kind::ReadSeq(*seq)),
         MergedOutcome::Refused(refusal) => refusal.number().map(Kind::Refusal),
     })

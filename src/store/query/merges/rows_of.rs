@@ -6,15 +6,16 @@ use diesel::{
 };
 use prost::Message as _;
 
-use super::{EPOCHS_AT_ONCE, Translator};
+use super::{EPOCHS_AT_ONCE, Translator, rooms_of::room_id};
 use crate::{
     chat::{
         AccountId, Body, Call, Command, DeviceName, Fingerprint, MergeStep, MergedAccount,
         MergedConversation, MergedMessage, MergedOutcome, MergedRead, MergedRequest, MergedSession,
-        MessageId, MessageSeq, Refusal, RequestId, RequestKey, RequestScope, RoomName, SessionId,
-        Timestamp, TokenHash, Update, Username,
+        MessageId, MessageSeq, Refusal, RequestId, RequestKey, RequestScope, SessionId, Timestamp,
+        TokenHash, Update, Username,
     },
     store::{
+        self,
         error::StoreError,
         rows::{self, AccountRow, ConversationRow, MessageRow, SessionRow},
         schema::{
@@ -73,6 +74,10 @@ impl Translator<'_> {
             Kind::Message(key) => {
                 let message = rows::message_by_key(&mut self.reader.connection, key)?;
                 MergedOutcome::Message(message.public_id()?)
+            }
+            Kind::Room(key) => {
+                let room = rows::conversation_by_key(&mut self.reader.connection, key)?;
+                MergedOutcome::Room(room_id(&room)?)
             }
             Kind::ReadSeq(seq) => MergedOutcome::ReadSeq(seq),
             Kind::Refusal(number) => MergedOutcome::Refused(
@@ -168,7 +173,10 @@ impl Translator<'_> {
                     deleted_messages::delete_time,
                 ))
                 .first(&mut self.reader.connection)
-                .map_err(StoreError::database("read a deleted message"))?;
+                .optional()
+                .map_err(StoreError::database("read a deleted message"))?
+                // Purged with a closed room.
+                .unwrap_or((None, row.sender, row.create_time));
             body = archived.filter(|body| !body.is_empty());
             deletion = Some((self.account_id(by)?, Timestamp(time)));
         }
@@ -239,7 +247,7 @@ impl Translator<'_> {
     ) -> Result<Option<ConversationRow>, StoreError> {
         let connection = &mut self.reader.connection;
         match conversation {
-            MergedConversation::Room(name) => rows::room(connection, name),
+            MergedConversation::Room(id) => store::aliases::room(connection, *id),
             MergedConversation::Direct(one, other) => {
                 let one = rows::account_by_id(connection, *one)?;
                 let other = rows::account_by_id(connection, *other)?;
@@ -257,14 +265,11 @@ impl Translator<'_> {
         &mut self,
         conversation: &ConversationRow,
     ) -> Result<MergedConversation, StoreError> {
-        match (conversation.low_account, conversation.high_account, &conversation.name) {
-            (Some(low), Some(high), _) => {
+        match (conversation.low_account, conversation.high_account) {
+            (Some(low), Some(high)) => {
                 Ok(MergedConversation::Direct(self.account_id(low)?, self.account_id(high)?))
             }
-            (_, _, Some(name)) => RoomName::parse(name)
-                .map(MergedConversation::Room)
-                .map_err(|_| rows::malformed("room name")),
-            _ => Err(rows::malformed("conversation")),
+            _ => room_id(conversation).map(MergedConversation::Room),
         }
     }
 
@@ -307,7 +312,7 @@ impl Translator<'_> {
             .map_err(StoreError::database("read the session of an entry"))
     }
 
-    fn account_id(&mut self, key: i64) -> Result<AccountId, StoreError> {
+    pub(super) fn account_id(&mut self, key: i64) -> Result<AccountId, StoreError> {
         rows::account_by_key(&mut self.reader.connection, key)?.public_id()
     }
 }

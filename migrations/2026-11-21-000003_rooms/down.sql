@@ -1,0 +1,13 @@
+DROP TABLE mentions;
+DROP TABLE membership_changes;
+DROP TABLE room_aliases;
+ALTER TABLE messages DROP COLUMN edit_position;
+ALTER TABLE members DROP COLUMN join_position;
+DROP INDEX conversations_to_purge;
+DROP INDEX conversations_by_room_position;
+DROP INDEX conversations_by_room_id;
+ALTER TABLE conversations DROP COLUMN purged_seq;
+ALTER TABLE conversations DROP COLUMN delete_time;
+ALTER TABLE conversations DROP COLUMN room_position;
+ALTER TABLE conversations DROP COLUMN open_seq;
+ALTER TABLE conversations DROP COLUMN room_id;
