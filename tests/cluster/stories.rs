@@ -119,13 +119,19 @@ fn tell(text: &str, mutant: Option<Mutant>) -> Result<(), String> {
 
 fn play(world: &mut Option<World>, line: &str, mutant: Option<Mutant>) -> Result<(), String> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    if let ["servers", count, policy] = words[..] {
+    if let ["servers", count, policy, ref seed @ ..] = words[..] {
         let policy = match policy {
             "available" => Policy::Available,
             "majority" => Policy::Majority,
             _ => return Err("a policy".to_owned()),
         };
-        let mut new = World::new(number(count)? as u32, policy, Timing::default(), 1, mutant);
+        // What the servers draw, such as their first epochs' numbers.
+        let seed = match seed {
+            [] => 1,
+            ["seed", seed] => number(seed)?,
+            _ => return Err("servers COUNT POLICY [seed N]".to_owned()),
+        };
+        let mut new = World::new(number(count)? as u32, policy, Timing::default(), seed, mutant);
         new.trace = Some(Vec::new());
         *world = Some(new);
         return Ok(());

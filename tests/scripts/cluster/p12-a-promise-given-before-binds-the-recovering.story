@@ -1,6 +1,6 @@
 # Whoever was promised may have led since: a recovering server waits for it, though no view names it.
 # Without forgets-promised-to: I3.
-servers 3 available
+servers 3 available seed 2
 start 1 2 3
 run 2000
 crash 1 2
