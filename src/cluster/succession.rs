@@ -136,7 +136,15 @@ impl Core {
             let gone = |id: &ServerId| self.is_dead(*id) || self.is_silent(*id);
             return members.iter().all(|id| reachable(id) || gone(id));
         }
-        self.awaited().is_empty()
+        self.awaited().is_empty() && self.knows_how_everybody_is()
+    }
+
+    /// In this life. A server that was the last one standing needs nobody's promise; but while it was away
+    /// an operator may have let another one lead.
+    fn knows_how_everybody_is(&self) -> bool {
+        self.peers
+            .iter()
+            .all(|(id, peer)| peer.contact().is_some() || self.is_dead(*id) || self.is_silent(*id))
     }
 
     /// Whom a Recovering server needs before it may lead (P13): those who may know more.
