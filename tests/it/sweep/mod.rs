@@ -233,8 +233,11 @@ impl Stage {
             }
         }
         for id in all() {
+            // A reset that was interrupted is refused until it is ordered again.
+            let again = id == victim && situation == Resets && disk == Disk::Same;
+            let arguments: &[&str] = if again { &["--reset", "--yes"] } else { &[] };
             if !self.cluster.is_up(id) {
-                self.cluster.start_server(id).await;
+                self.cluster.start_server_with(id, arguments).await;
             }
         }
         self.cluster.in_sync(all()).await;

@@ -79,7 +79,7 @@ pub(super) const REACHED: &[(Situation, &[Point])] = &[
         ],
     ),
     (Wakes, &[RollbackBefore, RollbackAfter, ResignBefore, ResignSent]),
-    (Stops, &[ResignBefore, ResignSent, RollbackBefore, RollbackAfter, CloseBefore, CloseAfter]),
+    (Stops, &[ResignBefore, ResignSent, CloseBefore, CloseAfter]),
     (Feeds, &[WelcomeBefore, WelcomeSent, ApplyBefore, CommitAfter]),
     (FeedsFromStore, &[SuffixBefore, SuffixSent]),
     (FeedsBlank, &[WelcomeSent, AcceptSent]),
