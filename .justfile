@@ -28,6 +28,14 @@ nemesis seconds="600":
 sweep which="all":
     CHINWAG_SWEEP={{which}} cargo test --test it sweep -- --nocapture
 
+# Random walks over the protocol's core, on all cores.
+walker policy="available" walks="1000000":
+    cargo test --release --test walker -- --policy {{policy}} --walks {{walks}}
+
+# Whole servers on a simulated network, clock and disk, each run from one seed.
+simulator seeds="1000":
+    cargo test --release --test simulator -- --seeds {{seeds}}
+
 # Acknowledged sends a second, beside the machine's own limits.
 bench seconds="4":
     cargo bench --bench throughput -- --seconds {{seconds}}

@@ -16,7 +16,9 @@
 //! - **Heartbeats and evidence** (P2, P9; `heartbeat`, `peer`): a contact is the echo of a nonce, dated by
 //!   when it was sent. DEAD is two refused connects or the last words of a life; SILENT is a heartbeat
 //!   unanswered for the failure timeout. Both are about one life, and a sign of life voids them, as does
-//!   seeing that server taken into a view. A new life of another process is introduced by its report.
+//!   seeing that server taken into a view. A new life of another process is introduced by its report. Who
+//!   has another configuration, format or history is refused: neither its promise nor its lead concerns
+//!   anybody. A heartbeat that others of its life have overtaken tells how its sender was, and is only answered.
 //!   Nobody waits for a heartbeat to look (`probe`): a peer is suspected when a stream with it ended, when a
 //!   message that may be old voided what was found, when a candidate asks for a promise against it, and
 //!   when another follower of the same leader lost it, which then says so at once. A suspected peer is probed
@@ -38,7 +40,9 @@
 //!   first view through, its promisers wait for it; that time is over when it leads or is dead, and ranks
 //!   count after it. A greater promise elsewhere ends a lead only when its
 //!   holder asks to be let in, refuses updates, or serves.
-//! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead.
+//! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead. Under
+//!   `available` a server that was the last one standing needs nobody, but first knows how everybody is:
+//!   another may have been made to lead while it was away.
 //! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`).
 //! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
 //! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory, from the store, or
@@ -52,7 +56,10 @@
 //!   A server whose log was emptied or is old promises nothing until it is in sync again, and says it is
 //!   Blank; only when all configured servers are reachable and none serves does it promise, to a
 //!   candidate that must then win them all. Under `majority` it takes nothing before so many others that
-//!   hold data told it their promises.
+//!   hold data told it their promises. An old copy of a data folder counts a start that the others know
+//!   already: who answers what the known life was asked and did not answer lives later than it, is let in,
+//!   and is told that its folder is old. Under `available` the first epoch of every life jumps by a random
+//!   number, for who led alone and lost that disk, or got an older one back, must not name an epoch twice.
 //!
 //! # What is left out
 //! Answering before the own commit (P5b).
