@@ -1,8 +1,9 @@
 //! A cluster of server processes on free ports, in a temporary folder.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
-    env, fs,
+    env, fmt, fs,
     net::TcpListener,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -305,10 +306,18 @@ impl Cluster {
     pub(crate) async fn in_sync(&self, wanted: impl IntoIterator<Item = u32>) -> u32 {
         let wanted: Vec<u32> = wanted.into_iter().collect();
         let doors: Vec<Door> = wanted.iter().map(|id| self.door(*id)).collect();
-        until(&format!("servers {wanted:?} in sync"), READY, || async {
+        let seen = RefCell::new(Vec::new());
+        let what = fmt::from_fn(|f| {
+            write!(f, "servers {wanted:?} in sync; seen in this order: {:?}", seen.borrow())
+        });
+        until(what, READY, || async {
+            seen.borrow_mut().clear();
             let mut leader = None;
             for door in &doors {
-                let status = door.status().await?;
+                let status = door.status().await;
+                let role = status.as_ref().map(|status| (status.role(), status.leader_id));
+                seen.borrow_mut().push(role);
+                let status = status?;
                 match status.role() {
                     Role::Leader if holds_all(&status, &wanted) => {
                         leader = u32::try_from(status.server_id).ok();
@@ -349,15 +358,16 @@ pub(crate) fn free_ports(count: u32) -> Vec<u16> {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let logs: Vec<(u32, String)> =
-            self.processes.iter().map(|(id, process)| (*id, process.log())).collect();
-        self.processes.clear();
         if !thread::panicking() {
+            self.processes.clear();
             return;
         }
-        for (id, log) in logs {
-            eprintln!("---- log of server {id} ----\n{}", tail(&log));
+        let busy: Vec<String> = self.processes.values_mut().map(Process::busy_threads).collect();
+        for ((id, process), busy) in self.processes.iter().zip(busy) {
+            eprintln!("---- log of server {id} ----\n{}", tail(&process.log()));
+            eprintln!("---- its busy threads ----\n{busy}");
         }
+        self.processes.clear();
         if env::var_os("CHINWAG_KEEP").is_some()
             && let Some(folder) = self.folder.take()
         {

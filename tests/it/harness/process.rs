@@ -91,6 +91,27 @@ impl Process {
         Exit { status, log: self.log() }
     }
 
+    /// What its threads do now, of those that are not just waiting for work: a server that stands still
+    /// writes nothing about it.
+    pub(crate) fn busy_threads(&mut self) -> String {
+        if !self.is_running() {
+            return "it has ended".into();
+        }
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let threads = threads.into_iter().flatten().flatten().filter_map(|thread| {
+            let read = |name| fs::read_to_string(thread.path().join(name)).ok();
+            let (name, stat) = (read("comm")?, read("stat")?);
+            let state = stat.rsplit(')').next()?.split_whitespace().next()?.to_owned();
+            let (place, call) = (read("wchan").unwrap_or_default(), read("syscall"));
+            let call = call.unwrap_or_default();
+            let call = call.split_whitespace().next().unwrap_or_default().to_owned();
+            let waits = place == "0" || place.contains("futex") || place.contains("ep_poll");
+            let words = format!("{} {state} in {place} (system call {call})", name.trim());
+            (state != "S" || !waits).then_some(words)
+        });
+        threads.collect::<Vec<_>>().join("\n")
+    }
+
     /// What it wrote.
     pub(crate) fn log(&self) -> String {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into()).unwrap_or_default()
