@@ -11,7 +11,7 @@ use super::{
     event::{Effect, Policy, SendLog, Time},
     leader::Leader,
     log::{Payload, Position, Seq, View},
-    message::{Body, Message, Mode, Updates},
+    message::{Body, Message, Mode, Promise, Updates},
     mutant::Mutant,
     stream::Progress,
     work::{Work, WorkKind},
@@ -107,7 +107,8 @@ impl Core {
 
     pub(super) fn on_promise(&mut self, message: Message) {
         let (from, life) = (message.from, message.incarnation);
-        let Body::Promise { epoch, last, view, promised_to, .. } = message.body else { return };
+        let Body::Promise(promise) = message.body else { return };
+        let Promise { epoch, last, view, promised_to, .. } = *promise;
         let Some(candidate) = self.candidate.as_mut().filter(|own| own.epoch == epoch) else {
             return;
         };

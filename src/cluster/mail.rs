@@ -44,7 +44,7 @@ impl Core {
                 self.on_rejected(&message, epoch, reason, last);
             }
             Body::Prepare { epoch } => self.on_prepare(&message, epoch),
-            Body::Promise { .. } => self.on_promise(message),
+            Body::Promise(_) => self.on_promise(message),
             Body::PrepareRefused { .. } => self.on_prepare_refused(&message),
             Body::Fetch { .. } => self.on_fetch(message),
             Body::Fetched(_) => self.on_fetched(message),

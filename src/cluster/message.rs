@@ -102,18 +102,7 @@ pub enum Body {
         epoch: Epoch,
     },
     /// I shall take nothing from a lower epoch.
-    Promise {
-        /// The epoch that was asked for.
-        epoch: Epoch,
-        /// The end of the promiser's log; `None` when it is empty.
-        last: Option<Position>,
-        /// The newest view of its log with its place.
-        view: Option<(Seq, View)>,
-        /// What it knows to be committed.
-        known_committed: Option<KnownCommitted>,
-        /// Every candidate it promised since a view of a promised epoch was durable.
-        promised_to: BTreeSet<ServerId>,
-    },
+    Promise(Box<Promise>),
     /// I shall not; `promised` of the message says what stands against it.
     PrepareRefused {
         /// The epoch that was asked for.
@@ -155,6 +144,21 @@ pub enum Body {
         /// The life that is over; only such a Resign is DEAD evidence. `None`: I keep my standing.
         left: Option<Incarnation>,
     },
+}
+
+/// What a promiser tells the candidate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Promise {
+    /// The epoch that was asked for.
+    pub epoch: Epoch,
+    /// The end of the promiser's log; `None` when it is empty.
+    pub last: Option<Position>,
+    /// The newest view of its log with its place.
+    pub view: Option<(Seq, View)>,
+    /// What it knows to be committed.
+    pub known_committed: Option<KnownCommitted>,
+    /// Every candidate it promised since a view of a promised epoch was durable.
+    pub promised_to: BTreeSet<ServerId>,
 }
 
 /// Consecutive entries after a common one.

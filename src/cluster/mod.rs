@@ -103,6 +103,8 @@ pub use event::{
     Settings, Status, Time, Timing, WaiterId,
 };
 pub use log::{Boundary, Entry, Hash, LogSummary, Payload, Position, RECENT, Seq, View};
-pub use message::{Body, KnownCommitted, Message, Mode, PeerMemory, Rejection, Report, Updates};
+pub use message::{
+    Body, KnownCommitted, Message, Mode, PeerMemory, Promise, Rejection, Report, Updates,
+};
 #[doc(hidden)]
 pub use mutant::Mutant;

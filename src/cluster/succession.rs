@@ -7,7 +7,7 @@ use super::{
     epoch::{Epoch, ServerId},
     event::{Policy, Time},
     log::Seq,
-    message::{Body, Message, Mode},
+    message::{Body, Message, Mode, Promise},
     mutant::Mutant,
 };
 
@@ -182,14 +182,14 @@ impl Core {
             let until = Time(self.now.0 + self.settings.timing.election_timeout);
             self.patience = Some((message.from, until));
         }
-        let body = Body::Promise {
+        let promise = Promise {
             epoch,
             last: self.log.last(),
             view: self.log.newest_view().cloned(),
             known_committed: self.known,
             promised_to: self.local.promised_to.clone(),
         };
-        self.answer(message, body);
+        self.answer(message, Body::Promise(Box::new(promise)));
     }
 
     fn may_promise(&self, message: &Message, epoch: Epoch) -> Result<(), &'static str> {

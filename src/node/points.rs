@@ -16,7 +16,7 @@ pub(super) fn of(body: &Body) -> [Point; 2] {
         Body::Accepted { .. } => [Point::AcceptedBefore, Point::AcceptedSent],
         Body::Rejected { .. } => [Point::RejectedBefore, Point::RejectedSent],
         Body::Prepare { .. } => [Point::PrepareBefore, Point::PrepareSent],
-        Body::Promise { .. } => [Point::PromiseBefore, Point::PromiseSent],
+        Body::Promise(_) => [Point::PromiseBefore, Point::PromiseSent],
         Body::PrepareRefused { .. } => [Point::PrepareRefusedBefore, Point::PrepareRefusedSent],
         Body::Fetch { .. } => [Point::FetchBefore, Point::FetchSent],
         Body::Fetched(_) => [Point::FetchedBefore, Point::FetchedSent],

@@ -40,7 +40,7 @@ impl Rpc {
             | Body::Diverged { .. }
             | Body::RegisterRefused { .. } => Some(Rpc::Register),
             Body::Accepted { .. } | Body::Rejected { .. } => Some(Rpc::Accept),
-            Body::Promise { .. } | Body::PrepareRefused { .. } => Some(Rpc::Prepare),
+            Body::Promise(_) | Body::PrepareRefused { .. } => Some(Rpc::Prepare),
             Body::Fetched(_) => Some(Rpc::Fetch),
             Body::Evicted { .. } => Some(Rpc::Evict),
             Body::Heartbeat(_)

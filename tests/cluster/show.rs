@@ -60,9 +60,11 @@ fn show_message(message: &Message) -> String {
         Body::Suffix(updates) => format!("Suffix {}", show_updates(updates)),
         Body::Fetched(updates) => format!("Fetched {}", show_updates(updates)),
         Body::Accepted { epoch, seq, .. } => format!("Accepted {epoch} until {seq}"),
-        Body::Promise { epoch, last, .. } => match last {
-            Some(last) => format!("Promise {epoch}, ends at {}@{}", last.seq, last.epoch),
-            None => format!("Promise {epoch}, empty"),
+        Body::Promise(promise) => match promise.last {
+            Some(last) => {
+                format!("Promise {}, ends at {}@{}", promise.epoch, last.seq, last.epoch)
+            }
+            None => format!("Promise {}, empty", promise.epoch),
         },
         Body::Fetch { epoch, until, .. } => format!("Fetch {epoch} until {until}"),
         Body::Snapshot { epoch, position } => format!("Snapshot {epoch} at {}", position.seq),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chinwag::cluster::{
     Body, Boundary, Entry, Epoch, Hash, Incarnation, KnownCommitted, Message, Mode, Payload,
-    PeerMemory, Position, Rejection, Report, ServerId, Updates, View,
+    PeerMemory, Position, Promise, Rejection, Report, ServerId, Updates, View,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -165,7 +165,8 @@ fn answer() -> impl Strategy<Value = Body> {
         (epoch(), rejection(), option::of(position()))
             .prop_map(|(epoch, reason, last)| Body::Rejected { epoch, reason, last }),
         (promise, servers(0)).prop_map(|((epoch, last, view, known_committed), promised_to)| {
-            Body::Promise { epoch, last, view, known_committed, promised_to }
+            let promise = Promise { epoch, last, view, known_committed, promised_to };
+            Body::Promise(Box::new(promise))
         }),
         updates(0).prop_map(Body::Fetched),
         (epoch(), life()).prop_map(|(epoch, left)| Body::Evicted { epoch, left }),

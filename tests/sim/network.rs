@@ -88,7 +88,7 @@ pub(crate) fn is_bulk(body: &Body) -> bool {
         Body::Heartbeat(_)
             | Body::HeartbeatReply(_)
             | Body::Prepare { .. }
-            | Body::Promise { .. }
+            | Body::Promise(_)
             | Body::PrepareRefused { .. }
             | Body::Evict { .. }
             | Body::Evicted { .. }

@@ -576,7 +576,7 @@ fn body_name(body: &Body) -> &'static str {
         Body::Accepted { .. } => "accepted",
         Body::Rejected { .. } => "rejected",
         Body::Prepare { .. } => "prepare",
-        Body::Promise { .. } => "promise",
+        Body::Promise(_) => "promise",
         Body::PrepareRefused { .. } => "prepare refused",
         Body::Fetch { .. } => "fetch",
         Body::Fetched(_) => "fetched",

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{envelope, parts};
 use crate::{
-    cluster::{Body, Epoch, Hash, Message, Position},
+    cluster::{Body, Epoch, Hash, Message, Position, Promise},
     wire::{Malformed, cluster as proto},
 };
 
@@ -65,19 +65,17 @@ pub fn message_of_accept(response: proto::AcceptUpdatesResponse) -> Result<Messa
 pub fn prepare_response(message: &Message, cluster: &str) -> Option<proto::PrepareResponse> {
     let envelope = Some(envelope(message, cluster));
     match &message.body {
-        Body::Promise { epoch, last, view, known_committed, promised_to } => {
-            Some(proto::PrepareResponse {
-                envelope,
-                epoch: Some(parts::epoch_to(*epoch)),
-                promised: true,
-                last: last.map(parts::position_to),
-                view: view.as_ref().map(|(_, view)| parts::view_to(view)),
-                view_seq: view.as_ref().map_or(0, |(seq, _)| *seq),
-                known_committed: known_committed.map(parts::committed_to),
-                promised_to: promised_to.iter().map(|id| id.0).collect(),
-                reason: String::new(),
-            })
-        }
+        Body::Promise(promise) => Some(proto::PrepareResponse {
+            envelope,
+            epoch: Some(parts::epoch_to(promise.epoch)),
+            promised: true,
+            last: promise.last.map(parts::position_to),
+            view: promise.view.as_ref().map(|(_, view)| parts::view_to(view)),
+            view_seq: promise.view.as_ref().map_or(0, |(seq, _)| *seq),
+            known_committed: promise.known_committed.map(parts::committed_to),
+            promised_to: promise.promised_to.iter().map(|id| id.0).collect(),
+            reason: String::new(),
+        }),
         Body::PrepareRefused { epoch, reason } => Some(proto::PrepareResponse {
             envelope,
             epoch: Some(parts::epoch_to(*epoch)),
@@ -92,13 +90,13 @@ pub fn prepare_response(message: &Message, cluster: &str) -> Option<proto::Prepa
 pub fn message_of_prepare(response: proto::PrepareResponse) -> Result<Message, Malformed> {
     let epoch = parts::epoch_of(response.epoch)?;
     let body = if response.promised {
-        Body::Promise {
+        Body::Promise(Box::new(Promise {
             epoch,
             last: response.last.map(parts::position_of).transpose()?,
             view: parts::placed_view_of(response.view, response.view_seq)?,
             known_committed: response.known_committed.map(parts::committed_of).transpose()?,
             promised_to: parts::servers_of(response.promised_to),
-        }
+        }))
     } else {
         Body::PrepareRefused { epoch, reason: "refused by the other server" }
     };

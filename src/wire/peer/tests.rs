@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cluster::{
         Body, Boundary, Entry, Epoch, Hash, Incarnation, KnownCommitted, Message, Mode, Payload,
-        PeerMemory, Position, Rejection, Report, ServerId, Updates, View,
+        PeerMemory, Position, Promise, Rejection, Report, ServerId, Updates, View,
     },
     wire::{Malformed, cluster as proto},
 };
@@ -96,13 +96,13 @@ fn answers() -> Vec<Body> {
         Body::Diverged { epoch: EPOCH, common: 6 },
         Body::Accepted { epoch: EPOCH, seq: 4, hash: Hash([3; 32]), digest: Hash([4; 32]) },
         Body::Rejected { epoch: EPOCH, reason: Rejection::Gap, last: Some(position()) },
-        Body::Promise {
+        Body::Promise(Box::new(Promise {
             epoch: EPOCH,
             last: Some(position()),
             view: Some((12, view())),
             known_committed: Some(committed()),
             promised_to,
-        },
+        })),
         Body::Fetched(updates()),
         Body::Evicted { epoch: EPOCH, left: LIFE },
     ]
