@@ -82,7 +82,6 @@ impl Episode {
         let allowed = |episode: Episode| match episode {
             FailDisk | SlowDisk => world.shim,
             FillDisk => world.small_disk.is_some(),
-            CutLeader | CutLeaderOneWay | CutFollower | CutPair => world.net.is_some(),
             _ => true,
         };
         let weights: Vec<(Episode, u64)> =
@@ -270,17 +269,13 @@ impl Nemesis<'_> {
 
     fn hold(&mut self, ways: &[Way]) {
         self.world.tell(format!("    nothing flows {ways:?}"));
-        if let Some(net) = &self.world.net {
-            net.hold(ways.iter().copied());
-        }
+        self.world.net.hold(ways.iter().copied());
     }
 
     /// What was held arrives late, or never.
     fn break_perhaps(&mut self, id: u32) {
-        if self.dice.percent(50)
-            && let Some(net) = &self.world.net
-        {
-            net.break_off(id);
+        if self.dice.percent(50) {
+            self.world.net.break_off(id);
         }
     }
 
@@ -314,13 +309,11 @@ impl Nemesis<'_> {
         self.break_perhaps(id);
     }
 
-    /// Under `available` only what leaves no doubt who is dead: everything else may make two histories
-    /// there when it meets with more of its kind.
     async fn storm(&mut self) {
         for _ in 0..4 + self.dice.draw(5) {
             let id = *self.dice.pick(&[1, 2, 3]);
             let up = self.world.cluster.is_up(id);
-            match self.dice.draw(if self.majority { 10 } else { 5 }) {
+            match self.dice.draw(10) {
                 0..=2 if up => {
                     self.world.tell(format!("    kill {id}"));
                     self.world.kill(id).await;
@@ -346,11 +339,7 @@ impl Nemesis<'_> {
                     let other = *self.dice.pick(&others(id));
                     self.hold(&[(id, other)]);
                 }
-                9 => {
-                    if let Some(net) = &self.world.net {
-                        net.heal();
-                    }
-                }
+                9 => self.world.net.heal(),
                 _ => {}
             }
             self.pause(600).await;

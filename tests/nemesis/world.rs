@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) small_disk: Option<(u32, SmallDisk)>,
     pub(crate) cluster: Cluster,
     pub(crate) load: Load,
-    pub(crate) net: Option<Net>,
+    pub(crate) net: Net,
     pub(crate) times: Times,
     pub(crate) shim: bool,
     frozen: BTreeSet<u32>,
@@ -36,9 +36,9 @@ pub(crate) struct World {
 
 impl World {
     /// Three servers in sync, and everybody talks. `small` is the server with the small disk.
-    pub(crate) async fn begin(policy: &'static str, fronts: bool, small: u32) -> World {
+    pub(crate) async fn begin(policy: &'static str, small: u32) -> World {
         let mut options = Options { policy, ..Options::default() };
-        options.fronts = fronts.then(|| free_ports(options.servers));
+        options.fronts = Some(free_ports(options.servers));
         let tools = tempfile::tempdir().expect("a folder");
         let shim = match compile_shim(tools.path()) {
             Ok(library) => {
@@ -61,12 +61,13 @@ impl World {
                 None
             }
         };
-        let mut net = fronts.then(|| Net::new(&cluster));
+        let mut net = Net::new(&cluster);
         for id in all() {
-            start(&mut cluster, net.as_mut(), id, &[]).await;
+            start(&mut cluster, &mut net, id, &[]).await;
         }
         cluster.in_sync(all()).await;
-        let people = People { listeners: LISTENERS, senders: SENDERS, scouts: true };
+        let histories = policy == "available";
+        let people = People { listeners: LISTENERS, senders: SENDERS, scouts: true, histories };
         let load = Load::begin(&cluster, people).await;
         World {
             small_disk,
@@ -91,19 +92,17 @@ impl World {
     }
 
     pub(crate) async fn kill(&mut self, id: u32) {
-        if let Some(net) = &mut self.net {
-            net.close(id).await;
-        }
+        self.net.close(id).await;
         self.frozen.remove(&id);
         self.cluster.kill(id);
     }
 
     pub(crate) async fn start(&mut self, id: u32) {
-        start(&mut self.cluster, self.net.as_mut(), id, &[]).await;
+        start(&mut self.cluster, &mut self.net, id, &[]).await;
     }
 
     pub(crate) async fn start_reset(&mut self, id: u32) {
-        start(&mut self.cluster, self.net.as_mut(), id, &["--reset", "--yes"]).await;
+        start(&mut self.cluster, &mut self.net, id, &["--reset", "--yes"]).await;
     }
 
     pub(crate) async fn stop(&mut self, id: u32) {
@@ -114,9 +113,7 @@ impl World {
 
     /// A server has ended by itself or was stopped.
     pub(crate) async fn gone(&mut self, id: u32) {
-        if let Some(net) = &mut self.net {
-            net.close(id).await;
-        }
+        self.net.close(id).await;
     }
 
     pub(crate) fn freeze(&mut self, id: u32) {
@@ -151,9 +148,7 @@ impl World {
 
     /// Everything that was broken is whole again, and all servers are in sync.
     pub(crate) async fn heal(&mut self) {
-        if let Some(net) = &self.net {
-            net.heal();
-        }
+        self.net.heal();
         if let Some((_, disk)) = &self.small_disk {
             disk.clear();
         }
@@ -203,18 +198,16 @@ impl World {
 }
 
 /// The front opens as soon as the server's own port does.
-async fn start(cluster: &mut Cluster, net: Option<&mut Net>, id: u32, arguments: &[&str]) {
+async fn start(cluster: &mut Cluster, net: &mut Net, id: u32, arguments: &[&str]) {
     cluster.launch(id, arguments);
-    if let Some(net) = net {
-        let address = cluster.address(id);
-        until("an open port", Duration::from_secs(30), || {
-            let ended = !cluster.process(id).is_running();
-            let address = address.clone();
-            async move { (ended || TcpStream::connect(address).await.is_ok()).then_some(()) }
-        })
-        .await;
-        net.open(id).await;
-    }
+    let address = cluster.address(id);
+    until("an open port", Duration::from_secs(30), || {
+        let ended = !cluster.process(id).is_running();
+        let address = address.clone();
+        async move { (ended || TcpStream::connect(address).await.is_ok()).then_some(()) }
+    })
+    .await;
+    net.open(id).await;
     cluster.answers(id, arguments).await;
 }
 

@@ -1,6 +1,7 @@
 //! A device that listens, and goes on at its cursor whenever its stream ends.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,6 +20,8 @@ pub(crate) struct Receiver {
 #[derive(Default)]
 struct Heard {
     messages: Vec<Message>,
+    /// Where each message stands, by its id: what this device shows. A later place replaces an earlier.
+    places: BTreeMap<String, i64>,
     resets: usize,
     streams: usize,
 }
@@ -46,6 +49,11 @@ impl Receiver {
         self.heard.lock().expect("no holder panics").resets
     }
 
+    /// Where each message stands, by its id, as far as this device knows.
+    pub(crate) fn places(&self) -> BTreeMap<String, i64> {
+        self.heard.lock().expect("no holder panics").places.clone()
+    }
+
     async fn when<T>(&self, what: &str, look: impl Fn(&Heard) -> Option<T>) -> T {
         until(what, Duration::from_secs(30), || {
             let found = look(&self.heard.lock().expect("no holder panics"));
@@ -70,7 +78,13 @@ async fn follow(user: Arc<User>, heard: Arc<Mutex<Heard>>) {
                 Ok(Some(event)) => {
                     assert!(!event.cursor.is_empty(), "every event has a cursor: {event:?}");
                     cursor = event.cursor;
+                    let is_reset = matches!(event.kind, Some(Kind::Reset(_)));
                     note(&mut heard.lock().expect("no holder panics"), event.kind);
+                    if is_reset {
+                        let again = user.everything().await;
+                        let mut heard = heard.lock().expect("no holder panics");
+                        again.iter().for_each(|message| place(&mut heard, message));
+                    }
                 }
                 Ok(None) => break,
                 Err(status) => {
@@ -88,9 +102,17 @@ async fn follow(user: Arc<User>, heard: Arc<Mutex<Heard>>) {
 
 fn note(heard: &mut Heard, kind: Option<Kind>) {
     match kind {
-        Some(Kind::MessageCreated(message)) => heard.messages.push(message),
+        Some(Kind::MessageCreated(message)) => {
+            place(heard, &message);
+            heard.messages.push(message);
+        }
         Some(Kind::CaughtUp(_)) => heard.streams += 1,
         Some(Kind::Reset(_)) => heard.resets += 1,
         _ => {}
     }
+}
+
+fn place(heard: &mut Heard, message: &Message) {
+    let place = heard.places.entry(message.message_id.clone()).or_default();
+    *place = message.seq.max(*place);
 }

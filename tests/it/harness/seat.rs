@@ -199,6 +199,20 @@ impl User {
         messages
     }
 
+    /// All messages of all conversations, as one reads them again after a reset.
+    pub(crate) async fn everything(&self) -> Vec<Message> {
+        let answer = self.call(|door| async move {
+            let request = ListConversationsRequest { page_size: 200, page_token: String::new() };
+            door.conversations().list_conversations(request).await
+        });
+        let all = answer.await.expect("the own inbox can be read").into_inner().conversations;
+        let mut messages = Vec::new();
+        for one in all {
+            messages.extend(self.history(&one.conversation).await);
+        }
+        messages
+    }
+
     /// The seq of the newest message of a conversation; 0 while there is none.
     pub(crate) async fn newest(&self, conversation: &str) -> i64 {
         let request =

@@ -182,7 +182,11 @@ impl Stage {
         ];
         let options = Options { policy, environment, ..Options::default() };
         let cluster = Cluster::start_with(options).await;
-        let load = Load::begin(&cluster, People { listeners: 2, senders: 4, scouts: false }).await;
+        let load = Load::begin(
+            &cluster,
+            People { listeners: 2, senders: 4, scouts: false, histories: false },
+        )
+        .await;
         Stage { cluster, load, policy, played: 0 }
     }
 
