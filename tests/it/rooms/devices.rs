@@ -1,7 +1,11 @@
 //! What a device builds from events alone is what the List calls say, whatever dies meanwhile.
+//!
+//! `cargo test` has a short talk with one killed leader. The long one, with 5,000 messages, 50 members and three
+//! kills, is `CHINWAG_TALK=5000 cargo test --release --test it every_devices_view -- --nocapture`.
 
 use std::{
     collections::BTreeMap,
+    env,
     sync::{Arc, Mutex},
 };
 
@@ -100,22 +104,45 @@ async fn listed(user: &User) -> View {
     }
 }
 
-#[tokio::test]
-async fn every_devices_view_of_a_room_is_what_is_listed_across_a_killed_leader() {
+/// How long the talk is.
+struct Talk {
+    /// Sent by all writers together.
+    messages: usize,
+    /// Members who only listen, without a device.
+    listeners: usize,
+    kills: usize,
+}
+
+impl Talk {
+    fn wanted() -> Talk {
+        let messages = env::var("CHINWAG_TALK").ok();
+        match messages.map(|text| text.parse().expect("a number of messages")) {
+            Some(messages) => Talk { messages, listeners: 47, kills: 3 },
+            None => Talk { messages: 90, listeners: 2, kills: 1 },
+        }
+    }
+}
+
+const WRITERS: [&str; 3] = ["alice", "bob", "carol"];
+/// Every other round of a writer sends a message.
+const ROUNDS_A_MESSAGE: usize = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_devices_view_of_a_room_is_what_is_listed_across_killed_leaders() {
+    let talk = Talk::wanted();
     let mut cluster = Cluster::start().await;
     let mut users = Vec::new();
-    for name in ["alice", "bob", "carol"] {
-        users.push(Arc::new(User::create(&cluster, name).await));
+    for name in WRITERS {
+        users.push(Arc::new(User::create(&cluster, name).await.patient()));
     }
     let mut devices = Vec::new();
     for user in &users {
         devices.push(Device::follow(user.clone()).await);
         devices.push(Device::follow(user.clone()).await);
     }
-    create(&users[0], "room", true).await.expect("free");
-    update(&users[0], "room", Some("news"), None).await.expect("her own");
-    add(&users[0], "room", "bob").await.expect("her own");
-    add(&users[0], "room", "carol").await.expect("her own");
+    furnish(&cluster, &users, &talk).await;
+    let names = members(&users[0], "room").await.expect("a member");
+    assert_eq!(names.len(), WRITERS.len() + talk.listeners);
     // Those who came later were not told of what was before; their devices read it when they come.
     for (device, user) in devices.iter().zip(users.iter().flat_map(|user| [user, user])) {
         until("the coming", LIVE, || async {
@@ -124,39 +151,29 @@ async fn every_devices_view_of_a_room_is_what_is_listed_across_a_killed_leader()
         .await;
         let mut view = device.view.lock().expect("no holder panics");
         view.topic = "news".into();
-        view.members.extend(["alice", "bob", "carol"].map(|name| (name.to_owned(), ())));
+        view.members.extend(names.iter().map(|name| (name.clone(), ())));
     }
 
     let mut writers = tokio::task::JoinSet::new();
+    let rounds = talk.messages * ROUNDS_A_MESSAGE / WRITERS.len();
     for (number, user) in users.iter().cloned().enumerate() {
-        writers.spawn(async move {
-            let mut sent: Vec<Message> = Vec::new();
-            for round in 0..60 {
-                let last = sent.len().saturating_sub(1);
-                match (round + number) % 6 {
-                    1 if !sent.is_empty() => {
-                        let body = format!("edited {round} @carol");
-                        edit(&user, &sent[last], &body).await.expect("an own one");
-                    }
-                    3 if !sent.is_empty() => {
-                        delete(&user, &sent.remove(last)).await.expect("an own one");
-                    }
-                    5 => {
-                        let seq = sent.last().map_or(1, |message| message.seq);
-                        user.mark_read("#room", seq).await.expect("a member");
-                    }
-                    _ => sent.push(user.send("#room", &format!("{round} for @bob")).await),
-                }
-            }
-        });
+        writers.spawn(write(user, number, rounds));
     }
-    // In the middle of it.
-    until("some messages", LIVE * 4, || async {
-        (devices[0].view().messages.len() > 20).then_some(())
-    })
-    .await;
-    let leader = cluster.leader().await;
-    cluster.kill(leader);
+    let mut dead = None;
+    for kill in 1..=talk.kills {
+        if let Some(id) = dead.take() {
+            cluster.start_server(id).await;
+            cluster.in_sync(all()).await;
+        }
+        let heard = talk.messages * kill / (talk.kills + 2);
+        until("some messages", LIVE * 60, || async {
+            (devices[0].view().messages.len() > heard).then_some(())
+        })
+        .await;
+        let leader = cluster.leader().await;
+        cluster.kill(leader);
+        dead = Some(leader);
+    }
     while let Some(writer) = writers.join_next().await {
         writer.expect("every call had a definite answer");
     }
@@ -166,14 +183,50 @@ async fn every_devices_view_of_a_room_is_what_is_listed_across_a_killed_leader()
     for (number, device) in devices.iter().enumerate() {
         let user = &users[number / 2];
         let expected = listed(user).await;
-        assert!(expected.messages.len() > 60 && expected.read_seq > 0);
+        assert!(expected.messages.len() >= talk.messages * 2 / 3 && expected.read_seq > 0);
         until("the device's view", LIVE * 2, || async {
             (device.view().topic == "the end").then_some(())
         })
         .await;
         assert_eq!(device.view(), expected, "{} at device {number}", user.name);
     }
-    cluster.start_server(leader).await;
+    println!("{} messages, {} leaders killed", devices[0].view().messages.len(), talk.kills);
+    cluster.start_server(dead.expect("a leader was killed")).await;
     cluster.in_sync(all()).await;
     contents_are_equal(&mut cluster).await;
+}
+
+/// The room and its members.
+async fn furnish(cluster: &Cluster, users: &[Arc<User>], talk: &Talk) {
+    create(&users[0], "room", true).await.expect("free");
+    update(&users[0], "room", Some("news"), None).await.expect("her own");
+    for number in 0..talk.listeners {
+        let name = format!("listener-{number}");
+        User::create(cluster, &name).await;
+        add(&users[0], "room", &name).await.expect("her own");
+    }
+    add(&users[0], "room", "bob").await.expect("her own");
+    add(&users[0], "room", "carol").await.expect("her own");
+}
+
+/// Sends, edits, deletes and reads.
+async fn write(user: Arc<User>, number: usize, rounds: usize) {
+    let mut sent: Vec<Message> = Vec::new();
+    for round in 0..rounds {
+        let last = sent.len().saturating_sub(1);
+        match (round + number) % 6 {
+            1 if !sent.is_empty() => {
+                let body = format!("edited {round} @carol");
+                edit(&user, &sent[last], &body).await.expect("an own one");
+            }
+            3 if !sent.is_empty() => {
+                delete(&user, &sent.remove(last)).await.expect("an own one");
+            }
+            5 => {
+                let seq = sent.last().map_or(1, |message| message.seq);
+                user.mark_read("#room", seq).await.expect("a member");
+            }
+            _ => sent.push(user.send("#room", &format!("{round} for @bob")).await),
+        }
+    }
 }
