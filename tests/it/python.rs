@@ -4,7 +4,7 @@
 //! Python, pip or the packages cannot be had, the test says so on stderr and proves nothing.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command as Setup, Stdio},
@@ -16,23 +16,33 @@ use tokio::{
     process::Command,
 };
 
-use crate::harness::{Cluster, within};
+use crate::harness::{Cluster, all, within};
 
 #[tokio::test]
 async fn a_python_client_made_of_the_protos_talks_across_a_kill() {
+    assert_well("resumption.py", &["kill the leader"]).await;
+}
+
+#[tokio::test]
+async fn every_call_answers_a_python_client_as_the_contract_says() {
+    assert_well("conformance.py", &["leave one server that waits"]).await;
+}
+
+/// Runs a script beside three servers, and does what it asks for; it asks for this, and ends well.
+async fn assert_well(script: &str, asked: &[&str]) {
     let tools = match tokio::task::spawn_blocking(set_up).await.expect("no panic") {
         Ok(tools) => tools,
         Err(reason) => {
             // Past the capture of the test harness, so that nobody takes this for a proof.
-            let words = format!("SKIPPED: the Python client was not tried: {reason}\n");
+            let words = format!("SKIPPED: {script} was not tried: {reason}\n");
             std::io::stderr().write_all(words.as_bytes()).expect("stderr is open");
             return;
         }
     };
     let mut cluster = Cluster::start().await;
-    let mut client = Command::new(tools.python)
-        .arg(root().join("tests/python/client.py"))
-        .arg(tools.stubs)
+    let mut client = Command::new(&tools.python)
+        .arg(root().join("tests/python").join(script))
+        .arg(&tools.stubs)
         .args(cluster.addresses())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::piped())
@@ -45,18 +55,38 @@ async fn a_python_client_made_of_the_protos_talks_across_a_kill() {
     let talk = async {
         let mut said = Vec::new();
         while let Some(line) = lines.next_line().await.expect("text") {
-            if line == "kill the leader" {
-                let leader = cluster.leader().await;
-                cluster.kill(leader);
-                input.write_all(b"killed\n").await.expect("it listens");
+            if obey(&mut cluster, &line).await {
+                input.write_all(b"done\n").await.expect("it listens");
             }
             said.push(line);
         }
         (said, client.wait().await.expect("our own child"))
     };
-    let (said, status) = within("the Python client", Duration::from_secs(90), talk).await;
+    let (said, status) = within(script, Duration::from_secs(150), talk).await;
     assert!(status.success(), "{status}: {said:?}");
-    assert_eq!(said, ["kill the leader", "all is well"]);
+    assert_eq!(said, [asked, &["all is well"]].concat());
+}
+
+/// Does what a script asks for; returns whether the line was such a thing.
+async fn obey(cluster: &mut Cluster, line: &str) -> bool {
+    match line {
+        "kill the leader" => {
+            let leader = cluster.leader().await;
+            cluster.kill(leader);
+        }
+        "leave one server that waits" => {
+            let leader = cluster.in_sync(all()).await;
+            // Who died first cannot know what the others did without it.
+            let first = cluster.another(leader);
+            cluster.kill(first);
+            for id in all().filter(|id| *id != first) {
+                cluster.kill(id);
+            }
+            cluster.start_server(first).await;
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// What the client runs on.
@@ -68,6 +98,9 @@ struct Tools {
 /// Makes the virtual environment, unless an earlier run did, and the stubs.
 fn set_up() -> Result<Tools, String> {
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // Tests share them, also those in other processes.
+    let alone = File::create(target.join("python.lock")).map_err(|error| error.to_string())?;
+    alone.lock().map_err(|error| error.to_string())?;
     let (venv, stubs) = (target.join("python"), target.join("python-stubs"));
     let python = venv.join("bin/python");
     let requirements = root().join("tests/python/requirements.txt");
