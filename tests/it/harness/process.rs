@@ -65,6 +65,11 @@ impl Process {
         self.child.try_wait().expect("our own child").is_none()
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         // A child that was not waited for keeps its id, so this never meets a stranger.

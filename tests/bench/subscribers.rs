@@ -1,0 +1,145 @@
+//! What subscribers cost, and how long one message takes to reach them all.
+//!
+//! `cargo bench --bench subscribers [-- --own N --shared N]`. Three servers; `--own` accounts are in one
+//! room, each subscribed over a connection of its own; then `--shared` more subscriptions of theirs come over 16
+//! connections together. The memory is the growth of the leader's resident set. Goals: 32 KiB for a
+//! subscriber on its own connection, 9 KiB on a shared one. Numbers of machines that do other work at the
+//! same time mean nothing.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+#[allow(dead_code, unused_imports)]
+#[path = "../it/harness/mod.rs"]
+mod harness;
+mod rooms;
+
+use std::{
+    env, fs,
+    time::{Duration, Instant},
+};
+
+use chinwag::wire::chat::{Event, SubscribeRequest, event::Kind};
+use tokio::task::JoinSet;
+use tonic::Streaming;
+
+use harness::{Cluster, Door, User, all};
+
+const OWN: usize = 1_000;
+const SHARED: usize = 10_000;
+const CONNECTIONS: usize = 16;
+const ROUNDS: usize = 20;
+
+fn main() {
+    let arguments: Vec<String> = env::args().collect();
+    let number = |name: &str, usual: usize| {
+        let Some(at) = arguments.iter().position(|argument| argument == name) else { return usual };
+        let value = arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value"));
+        value.parse().expect("a number")
+    };
+    let (own, shared) = (number("--own", OWN), number("--shared", SHARED));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(measure(own, shared));
+}
+
+async fn measure(own: usize, shared: usize) {
+    let mut cluster = Cluster::start().await;
+    let speaker = User::create(&cluster, "speaker").await.patient();
+    rooms::create(&speaker, "everybody".into()).await;
+    let tokens = accounts(&cluster, own).await;
+    let leader = cluster.in_sync(all()).await;
+    let address = cluster.address(leader);
+    let pid = cluster.process(leader).id();
+
+    let before = resident_kib(pid);
+    let mut streams = Vec::new();
+    for token in &tokens {
+        streams.push(subscribe(&Door::to(&address).with(token)).await);
+    }
+    report("an own connection", own, resident_kib(pid) - before);
+    let times = rounds(&speaker, &mut streams).await;
+    println!("one message reaches all {own} within {}", words(&times));
+
+    let before = resident_kib(pid);
+    let doors: Vec<Door> = (0..CONNECTIONS).map(|_| Door::to(&address)).collect();
+    let mut more = Vec::new();
+    for number in 0..shared {
+        let door = doors[number % CONNECTIONS].with(&tokens[number % tokens.len()]);
+        more.push(subscribe(&door).await);
+    }
+    report("a shared connection", shared, resident_kib(pid) - before);
+    streams.extend(more);
+    let times = rounds(&speaker, &mut streams).await;
+    println!("one message reaches all {} within {}", streams.len(), words(&times));
+}
+
+/// Makes so many members of the room; returns their tokens.
+async fn accounts(cluster: &Cluster, count: usize) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for number in 0..count {
+        let user = User::create(cluster, &format!("member-{number}")).await.patient();
+        rooms::join(&user, "everybody".into()).await;
+        tokens.push(user.token);
+    }
+    tokens
+}
+
+/// Returns the stream when it is live.
+async fn subscribe(door: &Door) -> Streaming<Event> {
+    let request = SubscribeRequest::default();
+    let mut events = door.events().subscribe(request).await.expect("a leader").into_inner();
+    while !matches!(next(&mut events).await, Some(Kind::CaughtUp(_))) {}
+    events
+}
+
+async fn next(events: &mut Streaming<Event>) -> Option<Kind> {
+    events.message().await.expect("the stream goes on").expect("an event").kind
+}
+
+/// How long each of some messages takes to be heard by the last.
+async fn rounds(speaker: &User, streams: &mut Vec<Streaming<Event>>) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for round in 0..ROUNDS {
+        let body = format!("round {round}");
+        let mut listening = JoinSet::new();
+        for mut events in streams.drain(..) {
+            let body = body.clone();
+            listening.spawn(async move {
+                loop {
+                    match next(&mut events).await {
+                        Some(Kind::MessageCreated(message)) if message.body == body => break,
+                        _ => {}
+                    }
+                }
+                events
+            });
+        }
+        let began = Instant::now();
+        speaker.send("#everybody", &body).await;
+        while let Some(events) = listening.join_next().await {
+            streams.push(events.expect("every subscriber hears it"));
+        }
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    times
+}
+
+fn words(times: &[Duration]) -> String {
+    let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
+    let (half, last) = (times[times.len() / 2], times[times.len() - 1]);
+    format!("{:.0} ms (median of {} sends; at most {:.0} ms)", ms(half), times.len(), ms(last))
+}
+
+fn report(what: &str, count: usize, kib: i64) {
+    println!("{count} subscribers on {what}: {:.1} KiB each", kib as f64 / count.max(1) as f64);
+}
+
+fn resident_kib(pid: u32) -> i64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process of ours");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says so");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+}
