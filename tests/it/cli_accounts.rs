@@ -13,8 +13,8 @@ async fn lines_through_a_pipe_change_a_password_end_a_session_and_the_account() 
     let cluster = Cluster::start().await;
     let (alice, phone) = (Person::new(&cluster, "alice"), Person::new(&cluster, "phone"));
     alice.creates("alice").await;
-    let logged_in = phone.runs(&["login", "alice", "--password-stdin"], &format!("{PASSWORD}\n"));
-    logged_in.await.exits_with(0);
+    let password = format!("{PASSWORD}\n");
+    phone.runs(&["login", "alice", "--password-stdin"], &password).await.exits_with(0);
     let said = alice.runs(&["--json"], "/sessions\n").await;
     said.exits_with(0);
     let devices = said.objects();
