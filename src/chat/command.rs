@@ -41,6 +41,13 @@ pub enum Command {
     Login(Login),
     /// Ends the acting session.
     Logout,
+    /// Ends a session of the acting account, perhaps the acting one.
+    EndSession(SessionId),
+    /// Changes the password; the account's other sessions end.
+    ChangePassword(ChangePassword),
+    /// Ends the acting account. The proof is absent when the password was not proved: then only a
+    /// repeat is possible.
+    DeleteAccount(Option<Proof>),
     /// Sends a message.
     SendMessage(SendMessage),
     /// Deletes messages, all or none: the author's for everyone, a received direct one from the own view.
@@ -132,6 +139,16 @@ pub struct Login {
     pub device_name: DeviceName,
 }
 
+/// See [`Command::ChangePassword`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChangePassword {
+    /// Of the old password; absent when it was not proved: then only a repeat is possible, as after
+    /// the first of two equal calls.
+    pub proof: Option<Proof>,
+    /// The Argon2id hash of the new password in PHC form; empty without a proof.
+    pub password_hash: String,
+}
+
 /// A password was verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Proof {
@@ -207,6 +224,13 @@ impl fmt::Debug for CreateAccount {
     }
 }
 
+/// The password hash is not for logs.
+impl fmt::Debug for ChangePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangePassword").field("proof", &self.proof).finish_non_exhaustive()
+    }
+}
+
 /// Which call an update came from; a request id counts per call. The numbers are stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
@@ -243,12 +267,18 @@ pub enum Call {
     DeleteRoom = 27,
     /// `MessageService.EditMessage`.
     EditMessage = 28,
+    /// `SessionService.EndSession`.
+    EndSession = 29,
+    /// `AccountService.ChangePassword`.
+    ChangePassword = 30,
+    /// `AccountService.DeleteAccount`.
+    DeleteAccount = 31,
 }
 
 impl Call {
     /// Reads the stored number.
     pub fn from_number(number: i64) -> Option<Call> {
-        const ALL: [Call; 16] = [
+        const ALL: [Call; 19] = [
             Call::CreateAccount,
             Call::Login,
             Call::Logout,
@@ -265,6 +295,9 @@ impl Call {
             Call::TransferRoom,
             Call::DeleteRoom,
             Call::EditMessage,
+            Call::EndSession,
+            Call::ChangePassword,
+            Call::DeleteAccount,
         ];
         ALL.into_iter().find(|call| *call as i64 == number)
     }
@@ -282,6 +315,9 @@ impl Command {
             Command::CreateAccount(_) => Some(Call::CreateAccount),
             Command::Login(_) => Some(Call::Login),
             Command::Logout => Some(Call::Logout),
+            Command::EndSession(_) => Some(Call::EndSession),
+            Command::ChangePassword(_) => Some(Call::ChangePassword),
+            Command::DeleteAccount(_) => Some(Call::DeleteAccount),
             Command::SendMessage(_) => Some(Call::SendMessage),
             Command::DeleteMessages(_) => Some(Call::DeleteMessages),
             Command::AcknowledgeMessages(_) => Some(Call::AcknowledgeMessages),

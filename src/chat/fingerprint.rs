@@ -27,9 +27,13 @@ impl Command {
             Command::Login(login) => {
                 fields.with(login.username.as_str()).with(login.device_name.as_str())
             }
-            Command::Logout | Command::TouchSession(_) | Command::Expire(_) | Command::Merge(_) => {
-                fields
-            }
+            Command::Logout
+            | Command::ChangePassword(_)
+            | Command::DeleteAccount(_)
+            | Command::TouchSession(_)
+            | Command::Expire(_)
+            | Command::Merge(_) => fields,
+            Command::EndSession(session) => fields.with(session.0),
             Command::SendMessage(send) => fields
                 .with(send.conversation.to_string())
                 .with(send.body.as_str())

@@ -4,6 +4,17 @@
 //! Every step says what there is, not what to do: it may come twice, late, or from two servers that lost
 //! the same history, and is taken over as far as it is new. Rows are named by their 128-bit ids alone,
 //! for log positions mean something else on the other side.
+//!
+//! # Accounts and sessions
+//!
+//! - A session that ended on one side has ended.
+//! - A password that only one side changed is the account's; changed on both, the one of the side that takes
+//!   over counts. The sessions that a change ended have ended, also where its password lost. With a password
+//!   that is new to the side that takes over, all sessions there end but the one that changed it; where the
+//!   own change counts, those end that the other side began meanwhile.
+//! - An account that was deleted on one side is deleted. What it sent on the other side stands in the
+//!   others' histories under its deleted name, and so does what others sent to it in their own; its rooms
+//!   of either side are handed on as by the deletion itself; it is let into no room any more.
 
 use std::fmt;
 
@@ -60,6 +71,10 @@ pub enum MergeStep {
     Room(Box<MergedRoom>),
     /// A message was edited.
     Edited(MergedEdit),
+    /// A password as it is by now, and the change that came to it.
+    Password(MergedPassword),
+    /// An account is gone.
+    AccountDeleted(AccountId),
     /// Nothing but the call's outcome.
     Request,
 }
@@ -99,8 +114,8 @@ pub struct MergedAccount {
     pub create_time: Timestamp,
     /// Whether it is gone.
     pub deleted: bool,
-    /// The session that its creation began.
-    pub session: MergedSession,
+    /// The session that its creation began, unless that ended long ago.
+    pub session: Option<MergedSession>,
 }
 
 /// The password hash is not for logs.
@@ -132,6 +147,37 @@ pub struct MergedSession {
     pub last_used: Timestamp,
     /// When it ended.
     pub end_time: Option<Timestamp>,
+    /// The last entry that both sides have,
+    pub common: u64,
+    /// and whether the session began before it: then whoever does not know it has removed it.
+    pub began_before: bool,
+}
+
+/// See [`MergeStep::Password`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct MergedPassword {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The Argon2id hash in PHC form.
+    pub password_hash: String,
+    /// Which of the account's passwords it is.
+    pub password_version: i64,
+    /// The session that changed it, which did not end.
+    pub spared: SessionId,
+    /// Sessions that began up to this log position were there when it was changed,
+    pub known: u64,
+    /// and this is the last entry that both sides have.
+    pub common: u64,
+}
+
+/// The password hash is not for logs.
+impl fmt::Debug for MergedPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MergedPassword")
+            .field("account", &self.account)
+            .field("spared", &self.spared)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A conversation that both sides know by the same name.

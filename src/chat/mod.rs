@@ -25,8 +25,8 @@ mod view;
 pub use audience::Audience;
 pub use change::{Change, ChangeKind, Happening, Place, Posted, RoomState};
 pub use command::{
-    Call, Command, CreateAccount, CreateRoom, Expire, Login, Proof, RequestKey, SendMessage,
-    TokenHash, Update, UpdateRoom,
+    Call, ChangePassword, Command, CreateAccount, CreateRoom, Expire, Login, Proof, RequestKey,
+    SendMessage, TokenHash, Update, UpdateRoom,
 };
 pub use fingerprint::Fingerprint;
 pub use id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp};
@@ -34,7 +34,8 @@ pub use malformed::Malformed;
 pub use mention::{MAX_MENTIONS, mentionable};
 pub use merge::{
     LostEpoch, Merge, MergeStep, MergedAccount, MergedConversation, MergedEdit, MergedMessage,
-    MergedOutcome, MergedRead, MergedRequest, MergedRoom, MergedSession, RequestScope, SeenEpoch,
+    MergedOutcome, MergedPassword, MergedRead, MergedRequest, MergedRoom, MergedSession,
+    RequestScope, SeenEpoch,
 };
 pub use name::{AccountName, ConversationName, RoomName, Username};
 pub use outcome::{Outcome, Refusal};

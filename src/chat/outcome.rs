@@ -27,6 +27,12 @@ pub enum Outcome {
     },
     /// The session ended.
     LoggedOut,
+    /// The named session has ended.
+    SessionEnded,
+    /// The password is another one, and the account's other sessions have ended.
+    PasswordChanged,
+    /// The account is gone.
+    AccountDeleted,
     /// The message has its new body; from the author's side.
     MessageEdited(Box<Message>),
     /// The room was created, entered or updated, and stands so; from the caller's side.
@@ -70,6 +76,9 @@ pub enum Refusal {
     /// `NO_SUCH_MESSAGE`.
     #[error("there is no such message; check its id")]
     NoSuchMessage,
+    /// `NO_SUCH_SESSION`: the account has no session of this id.
+    #[error("you have no such session; check its id in the list of sessions")]
+    NoSuchSession,
     /// `NOT_ALLOWED`.
     #[error("this is for the author, the owner or members only")]
     NotAllowed,
@@ -115,6 +124,7 @@ impl Refusal {
             Refusal::NotAllowed => Some(5),
             Refusal::OwnerStays => Some(20),
             Refusal::NoMember => Some(21),
+            Refusal::NoSuchSession => Some(22),
             Refusal::NoSession
             | Refusal::BadCredentials
             | Refusal::RequestIdReused
@@ -133,6 +143,7 @@ impl Refusal {
             5 => Refusal::NotAllowed,
             20 => Refusal::OwnerStays,
             21 => Refusal::NoMember,
+            22 => Refusal::NoSuchSession,
             _ => return None,
         })
     }

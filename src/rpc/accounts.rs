@@ -3,13 +3,14 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    context::{self, Context, Proved, parse},
+    context::{self, Caller, Context, Proved, parse},
     errors,
+    passwords::PasswordError,
 };
 use crate::{
     chat::{
-        AccountId, Command, CreateAccount, Glob, Outcome, Password, Proof, Refusal, SessionId,
-        Username,
+        AccountId, ChangePassword, Command, CreateAccount, Glob, Outcome, Password, Proof, Refusal,
+        SessionId, Username,
     },
     wire::chat::{self as proto, account_service_server::AccountService},
 };
@@ -32,8 +33,26 @@ impl Accounts {
             return Ok((proof, String::new(), true));
         }
         let hash = context.passwords.hash(password.clone()).await;
-        Ok((proof, hash.map_err(|error| errors::internal(&error.to_string()))?, false))
+        Ok((proof, hash.map_err(broken)?, false))
     }
+
+    /// What the password proves of the caller's own account; takes the same time where that is gone.
+    async fn prove_own(&self, caller: Caller, password: String) -> Result<Option<Proof>, Status> {
+        // What no account can have is wrong.
+        let Ok(password) = Password::parse(password) else { return Ok(None) };
+        let read = self.context.read(move |reader| reader.credentials_of(caller.account)).await?;
+        let hashed = read.as_ref().map(|known| known.password_hash.clone());
+        let right = self.context.passwords.verify(password, hashed).await.map_err(broken)?;
+        let known = read.filter(|_| right);
+        Ok(known.map(|known| Proof {
+            account: known.account.id,
+            password_version: known.password_version,
+        }))
+    }
+}
+
+fn broken(error: PasswordError) -> Status {
+    errors::internal(&error.to_string())
 }
 
 #[tonic::async_trait]
@@ -106,17 +125,40 @@ impl AccountService for Accounts {
         }))
     }
 
+    // A call whose password proves nothing goes on even so: it may repeat one that changed the password or
+    // ended the account, and only the log knows.
+
     async fn change_password(
         &self,
-        _: Request<proto::ChangePasswordRequest>,
+        request: Request<proto::ChangePasswordRequest>,
     ) -> Result<Response<proto::ChangePasswordResponse>, Status> {
-        Err(errors::not_yet("ChangePassword"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let new = parse("new_password", Password::parse(request.new_password))?;
+        let proof = self.prove_own(caller, request.old_password).await?;
+        let password_hash = match proof {
+            Some(_) => self.context.passwords.hash(new).await.map_err(broken)?,
+            None => String::new(),
+        };
+        let command = Command::ChangePassword(ChangePassword { proof, password_hash });
+        let session = Some(caller.session);
+        match self.context.execute(&request.request_id, session, command).await? {
+            Outcome::PasswordChanged => Ok(Response::new(proto::ChangePasswordResponse {})),
+            _ => Err(errors::internal("another call's outcome")),
+        }
     }
 
     async fn delete_account(
         &self,
-        _: Request<proto::DeleteAccountRequest>,
+        request: Request<proto::DeleteAccountRequest>,
     ) -> Result<Response<proto::DeleteAccountResponse>, Status> {
-        Err(errors::not_yet("DeleteAccount"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let proof = self.prove_own(caller, request.password).await?;
+        let (command, session) = (Command::DeleteAccount(proof), Some(caller.session));
+        match self.context.execute(&request.request_id, session, command).await? {
+            Outcome::AccountDeleted => Ok(Response::new(proto::DeleteAccountResponse {})),
+            _ => Err(errors::internal("another call's outcome")),
+        }
     }
 }

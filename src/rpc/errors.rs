@@ -38,6 +38,7 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
         Refusal::NoSuchAccount => (Code::NotFound, "NO_SUCH_ACCOUNT"),
         Refusal::NoSuchRoom => (Code::NotFound, "NO_SUCH_ROOM"),
         Refusal::NoSuchMessage => (Code::NotFound, "NO_SUCH_MESSAGE"),
+        Refusal::NoSuchSession => (Code::NotFound, "NO_SUCH_SESSION"),
         Refusal::NotAllowed | Refusal::OwnerStays | Refusal::NoMember => {
             (Code::PermissionDenied, "NOT_ALLOWED")
         }

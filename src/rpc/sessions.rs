@@ -7,7 +7,9 @@ use super::{
     errors,
 };
 use crate::{
-    chat::{Command, DeviceName, Login, Outcome, Password, Proof, Refusal, SessionId, Username},
+    chat::{
+        Command, DeviceName, Login, Outcome, Password, Proof, Refusal, Session, SessionId, Username,
+    },
     wire::chat::{self as proto, session_service_server::SessionService},
 };
 
@@ -71,15 +73,35 @@ impl SessionService for Sessions {
 
     async fn list_sessions(
         &self,
-        _: Request<proto::ListSessionsRequest>,
+        request: Request<proto::ListSessionsRequest>,
     ) -> Result<Response<proto::ListSessionsResponse>, Status> {
-        Err(errors::not_yet("ListSessions"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let read = self.context.read_as(caller, move |reader| {
+            reader.sessions(caller.account, request.page_size, &request.page_token)
+        });
+        let page = read.await?;
+        let session = |session: Session| {
+            let current = session.id == caller.session;
+            proto::Session { current, ..session.into() }
+        };
+        Ok(Response::new(proto::ListSessionsResponse {
+            sessions: page.items.into_iter().map(session).collect(),
+            next_page_token: page.next_page_token,
+        }))
     }
 
     async fn end_session(
         &self,
-        _: Request<proto::EndSessionRequest>,
+        request: Request<proto::EndSessionRequest>,
     ) -> Result<Response<proto::EndSessionResponse>, Status> {
-        Err(errors::not_yet("EndSession"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let ended = parse("session_id", SessionId::parse(&request.session_id))?;
+        let (command, session) = (Command::EndSession(ended), Some(caller.session));
+        match self.context.execute(&request.request_id, session, command).await? {
+            Outcome::SessionEnded => Ok(Response::new(proto::EndSessionResponse {})),
+            _ => Err(errors::internal("another call's outcome")),
+        }
     }
 }

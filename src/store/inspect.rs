@@ -10,7 +10,8 @@ use super::{connection, error::StoreError, local};
 /// places in the log that rows are about; so do derived tables, the log, and the files' layout.
 const TABLES: [&str; 17] = [
     "SELECT 'account ' || hex(account_id) || ' ' || username || ' ' || password_hash || ' v'
-        || password_version || ' ' || create_time || ' deleted=' || deleted AS line FROM accounts",
+        || password_version || ' at ' || password_position || ' ' || create_time || ' deleted='
+        || deleted AS line FROM accounts",
     "SELECT 'alias ' || old_name || ' ' || hex(account_id) AS line
         FROM aliases JOIN accounts ON id = account",
     "SELECT 'session ' || hex(s.session_id) || ' ' || a.username || ' ' || s.device_name || ' '
@@ -24,7 +25,7 @@ const TABLES: [&str; 17] = [
         || ' deleted=' || deleted || ' last=' || last_seq || ' at ' || last_position || ' owner='
         || ifnull((SELECT hex(account_id) FROM accounts a WHERE a.id = owner), '-') || ' open='
         || open_seq || ' changed at ' || room_position || ' gone=' || ifnull(delete_time, '-')
-        || ' purged=' || purged_seq AS line FROM named",
+        || ' purged=' || purged_seq || ' forsaken=' || forsaken AS line FROM named",
     "SELECT 'member ' || hex(a.account_id) || ' of ' || label || ' joined=' || joined_seq || ' read='
         || read_seq || ' own=' || own_after || ' gone=' || gone_after || ' mentions='
         || mentions_after || ' since ' || join_time || ' at ' || join_position AS line

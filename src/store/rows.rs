@@ -36,6 +36,7 @@ pub(super) struct AccountRow {
     pub(super) password_version: i64,
     pub(super) create_time: i64,
     pub(super) deleted: bool,
+    pub(super) password_position: i64,
 }
 
 #[derive(Queryable, Selectable, Insertable, Clone)]
@@ -67,6 +68,7 @@ pub(super) struct ConversationRow {
     pub(super) room_id: Option<Vec<u8>>,
     pub(super) open_seq: i64,
     pub(super) room_position: i64,
+    pub(super) forsaken: bool,
 }
 
 #[derive(Queryable, Selectable, Clone)]

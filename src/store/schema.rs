@@ -12,6 +12,7 @@ table! {
         password_version -> BigInt,
         create_time -> BigInt,
         deleted -> Bool,
+        password_position -> BigInt,
     }
 }
 
@@ -74,6 +75,7 @@ table! {
         room_position -> BigInt,
         delete_time -> Nullable<BigInt>,
         purged_seq -> BigInt,
+        forsaken -> Bool,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A field is only ever added, and what is read is parsed as strictly as at the door: an update that
 //! does not parse was written by a newer program, or by nobody of us.
 
+mod accounts;
 mod merge;
 mod rooms;
 
@@ -72,7 +73,7 @@ fn encode_command(command: &Command) -> wire::update::Command {
             account_id: create.account.0.to_vec(),
             session_id: create.session.0.to_vec(),
             token_hash: create.token.0.to_vec(),
-            proved_account_id: create.proof.map(|p| p.account.0.to_vec()).unwrap_or_default(),
+            proved_account_id: accounts::proved_id(create.proof),
             password_version: create.proof.map_or(0, |proof| proof.password_version),
         }),
         Command::Login(login) => Wire::Login(wire::Login {
@@ -84,6 +85,9 @@ fn encode_command(command: &Command) -> wire::update::Command {
             device_name: login.device_name.as_str().into(),
         }),
         Command::Logout => Wire::Logout(wire::Logout {}),
+        Command::EndSession(_) | Command::ChangePassword(_) | Command::DeleteAccount(_) => {
+            accounts::encode(command)
+        }
         Command::SendMessage(send) => Wire::SendMessage(wire::SendMessage {
             conversation: send.conversation.to_string(),
             body: send.body.as_str().into(),
@@ -116,6 +120,11 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
         Wire::CreateAccount(create) => Command::CreateAccount(decode_create(create)?),
         Wire::Login(login) => Command::Login(decode_login(login)?),
         Wire::Logout(wire::Logout {}) => Command::Logout,
+        Wire::EndSession(end) => {
+            Command::EndSession(id(&end.session_id, SessionId::from_slice, "session id")?)
+        }
+        Wire::ChangePassword(change) => accounts::decode_change(change)?,
+        Wire::DeleteAccount(delete) => accounts::decode_delete(&delete)?,
         Wire::SendMessage(send) => Command::SendMessage(SendMessage {
             conversation: conversation(&send.conversation)?,
             body: Body::parse(send.body).map_err(|_| unreadable("body"))?,
@@ -144,13 +153,7 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
 }
 
 fn decode_create(create: wire::CreateAccount) -> Result<CreateAccount, UnreadableUpdate> {
-    let proof = match create.proved_account_id.is_empty() {
-        true => None,
-        false => Some(Proof {
-            account: id(&create.proved_account_id, AccountId::from_slice, "account id")?,
-            password_version: create.password_version,
-        }),
-    };
+    let proof = accounts::proof(&create.proved_account_id, create.password_version)?;
     Ok(CreateAccount {
         username: Username::parse(&create.username).map_err(|_| unreadable("username"))?,
         password_hash: create.password_hash,

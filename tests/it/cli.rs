@@ -29,7 +29,7 @@ impl Person {
     }
 
     /// Runs the client and gives it these lines.
-    async fn runs(&self, arguments: &[&str], input: &str) -> Said {
+    pub(crate) async fn runs(&self, arguments: &[&str], input: &str) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
         command
             .args(["--servers", &self.servers])
@@ -63,10 +63,10 @@ impl Person {
 }
 
 /// What the client said.
-struct Said {
+pub(crate) struct Said {
     what: String,
     code: Option<i32>,
-    stdout: String,
+    pub(crate) stdout: String,
     stderr: String,
 }
 
@@ -77,7 +77,7 @@ impl Said {
         Said { what, code: output.status.code(), stdout, stderr }
     }
 
-    fn exits_with(&self, code: i32) {
+    pub(crate) fn exits_with(&self, code: i32) {
         let Said { what, stdout, stderr, .. } = self;
         assert_eq!(self.code, Some(code), "{what}\nstdout:\n{stdout}\nstderr:\n{stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
@@ -87,7 +87,7 @@ impl Said {
     }
 
     /// One JSON object a line, each with its type.
-    fn objects(&self) -> Vec<Value> {
+    pub(crate) fn objects(&self) -> Vec<Value> {
         let object = |line: &str| -> Value {
             let value: Value = serde_json::from_str(line)
                 .unwrap_or_else(|error| panic!("{}: {error}: {line}", self.what));

@@ -8,9 +8,11 @@
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark and the nemesis")]
 mod harness;
 
+mod accounts;
 mod bad_input;
 mod chat;
 mod cli;
+mod cli_accounts;
 mod events;
 mod failover;
 mod floors;

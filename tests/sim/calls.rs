@@ -3,7 +3,7 @@
 use chinwag::{
     chat::{
         Account, AccountId, Conversation, ConversationName, MessageId, MessageSeq, Outcome,
-        Refusal, RequestId, TokenHash,
+        Refusal, RequestId, SessionId, TokenHash,
     },
     client::decisions::Failure,
     cluster::{Hash, Position, Seq},
@@ -17,6 +17,9 @@ pub(crate) enum Ask {
     Create { username: String, password: String },
     Login { username: String, password: String, device: String },
     Logout,
+    EndSession(SessionId),
+    ChangePassword { old: String, new: String },
+    DeleteAccount { password: String },
     Send { to: ConversationName, body: String, reply_to: Option<MessageId> },
     Delete(Vec<MessageId>),
     Acknowledge(Vec<MessageId>),
@@ -84,6 +87,8 @@ pub(crate) struct Feed {
     pub(crate) events: Vec<Event>,
     /// Whether it was following at the end.
     pub(crate) open: bool,
+    /// Whether its device went on as another account.
+    pub(crate) over: bool,
 }
 
 /// Everything that clients saw.

@@ -8,7 +8,9 @@ use std::{
 };
 
 use chinwag::{
-    chat::{AccountId, ConversationName, MessageId, Outcome, Refusal, RequestId, TokenHash},
+    chat::{
+        AccountId, ConversationName, MessageId, Outcome, Refusal, RequestId, SessionId, TokenHash,
+    },
     client::{
         Error, Patience,
         decisions::{Attempts, Failure, Resume, Route, ServerIndex, Step},
@@ -36,6 +38,8 @@ pub(crate) struct Net {
     pub(crate) clock: Rc<Clock>,
     pub(crate) history: RefCell<History>,
     pub(crate) outbox: RefCell<VecDeque<Outgoing>>,
+    /// The sessions that each name began.
+    pub(crate) sessions: RefCell<Vec<(String, SessionId)>>,
     /// Nobody begins anything new any more.
     pub(crate) over: Cell<bool>,
     pub(crate) servers: usize,
@@ -61,7 +65,12 @@ pub(crate) struct Client {
     chance: RefCell<Chance>,
     session: Cell<Option<TokenHash>>,
     account: Cell<Option<AccountId>>,
+    /// Which of the account's passwords it holds for the right one.
+    password: Cell<usize>,
 }
+
+/// So many passwords have come to a person's mind.
+const PASSWORDS: usize = 3;
 
 impl Client {
     pub(crate) fn new(index: usize, net: Rc<Net>, seed: u64) -> Client {
@@ -76,6 +85,7 @@ impl Client {
             chance: RefCell::new(chance),
             session: Cell::new(None),
             account: Cell::new(None),
+            password: Cell::new(0),
         }
     }
 
@@ -184,14 +194,14 @@ impl Client {
         while !self.net.over.get() {
             self.pause(pace_ms).await;
             if self.session.get().is_none() {
-                self.log_in().await;
+                self.come_back().await;
                 continue;
             }
             self.act(&mut known).await;
         }
         // Whoever follows the events needs a session to the end.
         while self.session.get().is_none() {
-            self.log_in().await;
+            self.come_back().await;
         }
     }
 
@@ -206,29 +216,65 @@ impl Client {
         format!("user{}", if second { 0 } else { self.index })
     }
 
+    fn secret(&self, which: usize) -> String {
+        format!("secret {which} of {}", self.name())
+    }
+
+    /// Logs in with the password that is known, or one that another device may have chosen; or begins anew, if
+    /// that ended the account.
+    async fn come_back(&self) {
+        if self.below(2) == 0 {
+            self.password.set(self.below(PASSWORDS));
+        }
+        match self.below(3) {
+            0 => self.begin_account().await,
+            _ => self.log_in().await,
+        }
+    }
+
     async fn begin_account(&self) {
-        let (username, password) = (self.name(), format!("secret of {}", self.name()));
+        let (username, password) = (self.name(), self.secret(self.password.get()));
         match self.settle(Ask::Create { username, password }).await {
-            Definite::Executed { result: Ok(Outcome::AccountCreated { account, .. }), .. } => {
+            Definite::Executed {
+                result: Ok(Outcome::AccountCreated { account, session }), ..
+            } => {
                 self.account.set(Some(account.id));
+                self.net.sessions.borrow_mut().push((self.name(), session));
             }
             _ => self.log_in().await,
         }
     }
 
     async fn log_in(&self) {
-        let (username, password) = (self.name(), format!("secret of {}", self.name()));
+        let (username, password) = (self.name(), self.secret(self.password.get()));
         let device = format!("device {}", self.below(100));
         let answer = self.settle(Ask::Login { username, password, device }).await;
-        if let Definite::Executed { result: Ok(Outcome::LoggedIn { account, .. }), .. } = answer {
+        if let Definite::Executed { result: Ok(Outcome::LoggedIn { account, session }), .. } =
+            answer
+        {
             self.account.set(Some(account.id));
+            self.net.sessions.borrow_mut().push((self.name(), session));
         }
     }
 
     async fn act(&self, known: &mut Vec<MessageId>) {
         let ask = self.choose(known);
         let logs_out = matches!(ask, Ask::Logout);
+        let (before, new) = (self.password.get(), self.below(PASSWORDS));
+        let ask = match ask {
+            Ask::ChangePassword { old, .. } => Ask::ChangePassword { old, new: self.secret(new) },
+            other => other,
+        };
         match self.settle(ask).await {
+            Definite::Executed { result: Ok(Outcome::PasswordChanged), .. } => {
+                self.password.set(new);
+            }
+            Definite::Executed { result: Ok(Outcome::AccountDeleted), .. } => {
+                self.session.set(None);
+            }
+            Definite::Executed { result: Err(Refusal::BadCredentials), .. } => {
+                self.password.set((before + 1) % PASSWORDS);
+            }
             Definite::Executed { result: Err(Refusal::NoSession), .. }
             | Definite::Refused { refusal: Refusal::NoSession, .. } => self.session.set(None),
             Definite::Executed { result: Ok(Outcome::MessageSent(message)), .. } => {
@@ -265,9 +311,29 @@ impl Client {
             63..=72 => Ask::MarkRead { conversation, seq: self.below(40) as i64 },
             73..=80 if !known.is_empty() => Ask::Delete(self.some(known)),
             81..=87 if !known.is_empty() => Ask::Acknowledge(self.some(known)),
-            88..=89 => Ask::Logout,
+            88 => Ask::Logout,
+            89 => match self.below(4) {
+                0 => Ask::DeleteAccount { password: self.secret(self.password.get()) },
+                1 => {
+                    let (old, new) = (self.secret(self.password.get()), String::new());
+                    Ask::ChangePassword { old, new }
+                }
+                _ => Ask::EndSession(self.a_session()),
+            },
             90..=93 => Ask::Accounts,
             _ => Ask::Conversations,
+        }
+    }
+
+    /// One of the own sessions, or once in a while somebody else's.
+    fn a_session(&self) -> SessionId {
+        let all = self.net.sessions.borrow();
+        let others = self.below(8) == 0;
+        let some: Vec<_> =
+            all.iter().filter(|(name, _)| (*name == self.name()) != others).collect();
+        match some.len() {
+            0 => SessionId([3; 16]),
+            len => some[self.below(len)].1,
         }
     }
 
@@ -286,15 +352,17 @@ impl Client {
         while self.account.get().is_none() || self.session.get().is_none() {
             self.net.clock.sleep(Duration::from_millis(20)).await;
         }
-        let account = self.account.get().expect("just seen");
-        let feed = {
-            let mut history = self.net.history.borrow_mut();
-            history.feeds.push(Feed { account, events: Vec::new(), open: false });
-            history.feeds.len() - 1
-        };
+        let mut account = self.account.get().expect("just seen");
+        let mut feed = self.begin_feed(account);
         let mut resume = Resume::after(String::new(), self.now());
         loop {
             self.net.clock.sleep(resume.delay(self.spread())).await;
+            let now = self.account.get().expect("never unset");
+            if now != account {
+                self.net.history.borrow_mut().feeds[feed].over = true;
+                (account, feed) = (now, self.begin_feed(now));
+                resume = Resume::after(String::new(), self.now());
+            }
             let Some(token) = self.session.get() else {
                 self.net.clock.sleep(Duration::from_millis(50)).await;
                 continue;
@@ -315,6 +383,12 @@ impl Client {
                 self.net.clock.sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+
+    fn begin_feed(&self, account: AccountId) -> usize {
+        let mut history = self.net.history.borrow_mut();
+        history.feeds.push(Feed { account, events: Vec::new(), open: false, over: false });
+        history.feeds.len() - 1
     }
 
     /// Takes events until the stream breaks; says why, unless the session is over.

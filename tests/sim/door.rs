@@ -11,9 +11,9 @@ use std::{
 use bytes::Bytes;
 use chinwag::{
     chat::{
-        AccountId, Body, Change, ChangeKind, Command, CreateAccount, DeviceName, Glob, Happening,
-        Login, Proof, Refusal, RequestId, RequestKey, SendMessage, SessionId, Timestamp, TokenHash,
-        Update, Username,
+        AccountId, Body, Change, ChangeKind, ChangePassword, Command, CreateAccount, DeviceName,
+        Glob, Happening, Login, Proof, Refusal, RequestId, RequestKey, SendMessage, SessionId,
+        Timestamp, TokenHash, Update, Username,
     },
     client::decisions::Failure,
     cluster::{Hash, Position, Seq},
@@ -143,6 +143,18 @@ impl Door {
                 return self.look(caller, ask).await;
             }
             Ask::Logout => (self.caller(token).await?, Command::Logout),
+            Ask::EndSession(id) => (self.caller(token).await?, Command::EndSession(id)),
+            Ask::ChangePassword { old, new } => {
+                let caller = self.caller(token).await?;
+                let proof = self.own_proof(caller, &old).await?;
+                let password_hash = proof.map_or(String::new(), |_| hashed(&new));
+                (caller, Command::ChangePassword(ChangePassword { proof, password_hash }))
+            }
+            Ask::DeleteAccount { password } => {
+                let caller = self.caller(token).await?;
+                let proof = self.own_proof(caller, &password).await?;
+                (caller, Command::DeleteAccount(proof))
+            }
             Ask::Send { to, body, reply_to } => {
                 let body = Body::parse(body).expect("a good body");
                 let message = SendMessage { conversation: to, body, reply_to };
@@ -203,6 +215,11 @@ impl Door {
             }
         }
         Err(Stop::Failed(Failure::Lost("the account came and went".into())))
+    }
+
+    async fn own_proof(&self, caller: Caller, password: &str) -> Result<Option<Proof>, Stop> {
+        let (_, known) = self.read(|reader| reader.credentials_of(caller.account)).await?;
+        Ok(known.and_then(|known| proof_of(&[known], password)))
     }
 
     async fn login(

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use chinwag::chat::{
     AccountId, Call, LostEpoch, Merge, MergeStep, MergedAccount, MergedConversation, MergedMessage,
-    MergedOutcome, MergedRead, MergedRequest, MergedSession, MessageId, Outcome, RequestScope,
+    MergedOutcome, MergedPassword, MergedRead, MergedRequest, MergedSession, MessageId, Outcome,
+    RequestScope,
 };
 
 use crate::model::{Kept, MAccount, MConversation, MMessage, MSession, Model};
@@ -27,6 +28,11 @@ impl Model {
             MergeStep::Deleted { account, messages } => self.merge_deleted(*account, messages),
             MergeStep::Received { account, messages } => self.merge_received(*account, messages),
             MergeStep::Read(read) => marker = self.merge_read(read),
+            MergeStep::Password(password) => self.merge_password(password),
+            MergeStep::AccountDeleted(account) => {
+                let living = self.key_of(*account).filter(|key| self.accounts[key].gone.is_none());
+                living.into_iter().for_each(|key| self.depart(key));
+            }
             MergeStep::Request => {}
             other @ (MergeStep::Room(_) | MergeStep::Edited(_)) => {
                 unreachable!("no client here has rooms, or edits: {other:?}")
@@ -55,13 +61,32 @@ impl Model {
         for name in &merged.old_names {
             self.old_names.insert((name.clone(), key));
         }
-        self.merge_session(&merged.session);
+        merged.session.iter().for_each(|session| self.merge_session(session));
+    }
+
+    /// The own password counts if it was changed here; otherwise the greater one.
+    fn merge_password(&mut self, merged: &MergedPassword) {
+        let Some(key) = self.key_of(merged.account) else { return };
+        let account = self.accounts.get_mut(&key).expect("a known one");
+        if account.gone.is_some() {
+            return;
+        }
+        let offered = (merged.password_version, &merged.password_hash);
+        let is_new = account.changed <= merged.common && offered > (account.version, &account.hash);
+        if is_new {
+            account.version = merged.password_version;
+            account.hash.clone_from(&merged.password_hash);
+        }
+        let spared = self.sessions.iter().find(|(_, session)| session.id == merged.spared);
+        let spared = spared.map(|(key, _)| *key);
+        self.end_sessions(|session, of| {
+            of == key && Some(session) != spared && (is_new || session <= merged.known)
+        });
     }
 
     fn take_account(&mut self, merged: &MergedAccount) -> u64 {
-        assert!(!merged.deleted, "no client deletes an account");
         let mut name = merged.username.clone();
-        if self.named(name.as_str()).is_some() {
+        if !merged.deleted && self.named(name.as_str()).is_some() {
             self.old_names.insert((name.clone(), self.seq));
             let free = |attempt| {
                 let marked = merged.username.marked(merged.account, attempt);
@@ -73,7 +98,10 @@ impl Model {
             id: merged.account,
             name,
             hash: merged.password_hash.clone(),
+            version: merged.password_version,
+            changed: 0,
             create_time: merged.create_time.0,
+            gone: merged.deleted.then_some(self.seq),
         };
         self.accounts.insert(self.seq, account);
         self.seq
@@ -82,6 +110,12 @@ impl Model {
     fn merge_session(&mut self, merged: &MergedSession) {
         let Some(account) = self.key_of(merged.account) else { return };
         let found = self.sessions.iter().find(|(_, known)| known.id == merged.session);
+        if found.is_none() && merged.began_before {
+            return;
+        }
+        let held = &self.accounts[&account];
+        let outdated = held.gone.is_some() || held.changed > merged.common;
+        let ended = (found.is_none() && outdated).then_some(self.time);
         let key = found.map_or(self.seq, |(key, _)| *key);
         let session = self.sessions.entry(key).or_insert_with(|| MSession {
             id: merged.session,
@@ -89,7 +123,7 @@ impl Model {
             device: merged.device_name.as_str().to_owned(),
             create_time: merged.create_time.0,
             last_used: merged.last_used.0,
-            end_time: None,
+            end_time: merged.end_time.map(|time| time.0).or(ended),
         });
         session.last_used = session.last_used.max(merged.last_used.0);
         session.end_time = session.end_time.or(merged.end_time.map(|time| time.0));
@@ -140,6 +174,7 @@ impl Model {
             received_time: merged.received_time.map(|time| time.0),
             deleted: None,
             hidden_from: BTreeSet::new(),
+            purged: false,
         };
         self.post(message);
         if merged.message.log_seq() != self.seq {
@@ -156,11 +191,15 @@ impl Model {
     /// At the end of its conversation.
     pub(crate) fn post(&mut self, mut message: MMessage) {
         let (between, seq) = (message.between, self.seq);
+        let sides = [between.0, between.1].into_iter();
+        let living = sides.filter(|side| self.accounts[side].gone.is_none());
+        let read = living.map(|side| (side, 0)).collect();
         let conversation = self.conversations.entry(between).or_insert_with(|| MConversation {
             begun: seq,
-            read: [(between.0, 0), (between.1, 0)].into(),
+            read,
             ..MConversation::default()
         });
+        message.purged = conversation.read.is_empty();
         conversation.messages.push(seq);
         conversation.touched = seq;
         message.seq = conversation.messages.len() as i64;
@@ -187,7 +226,7 @@ impl Model {
     fn receive_at(&mut self, key: u64, time: i64) {
         let message = self.messages.get_mut(&key).expect("a known one");
         let news = message.received_time.is_none_or(|known| time < known);
-        if message.deleted.is_none() && news {
+        if message.deleted.is_none() && !message.purged && news {
             message.received_time = Some(time);
             self.touch(key);
         }
@@ -195,7 +234,7 @@ impl Model {
 
     fn delete_for_all(&mut self, key: u64, by: u64, time: i64) {
         let message = self.messages.get_mut(&key).expect("a known one");
-        if message.deleted.is_none() {
+        if message.deleted.is_none() && !message.purged {
             message.deleted = Some((by, time));
             self.touch(key);
         }
@@ -210,10 +249,10 @@ impl Model {
         let Some(account) = self.key_of(account) else { return };
         for key in self.known(ids) {
             let message = self.messages.get_mut(&key).expect("a known one");
-            let own_view = message.between.0 == account || message.between.1 == account;
+            let own_view = self.conversations[&message.between].read.contains_key(&account);
             if message.sender == account {
                 self.delete_for_all(key, account, self.time);
-            } else if own_view && message.deleted.is_none() {
+            } else if own_view && message.deleted.is_none() && !message.purged {
                 message.hidden_from.insert(account);
             }
         }
@@ -286,6 +325,9 @@ impl Model {
         let kept = match request.outcome {
             MergedOutcome::Done => match request.call {
                 Call::Logout => Kept::Done(Outcome::LoggedOut),
+                Call::EndSession => Kept::Done(Outcome::SessionEnded),
+                Call::ChangePassword => Kept::Done(Outcome::PasswordChanged),
+                Call::DeleteAccount => Kept::Done(Outcome::AccountDeleted),
                 Call::DeleteMessages => Kept::Done(Outcome::MessagesDeleted),
                 Call::AcknowledgeMessages => Kept::Done(Outcome::MessagesAcknowledged),
                 other => unreachable!("{other:?} is not done by clients"),

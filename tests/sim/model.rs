@@ -18,7 +18,12 @@ pub(crate) struct MAccount {
     pub(crate) id: AccountId,
     pub(crate) name: Username,
     pub(crate) hash: String,
+    pub(crate) version: i64,
+    /// The entry that changed the password last, of this history's own.
+    pub(crate) changed: u64,
     pub(crate) create_time: i64,
+    /// The entry that ended it.
+    pub(crate) gone: Option<u64>,
 }
 
 pub(crate) struct MSession {
@@ -42,12 +47,16 @@ pub(crate) struct MMessage {
     /// By whom and when.
     pub(crate) deleted: Option<(u64, i64)>,
     pub(crate) hidden_from: BTreeSet<u64>,
+    /// Nobody is left to read it.
+    pub(crate) purged: bool,
 }
 
 #[derive(Default)]
 pub(crate) struct MConversation {
     pub(crate) messages: Vec<u64>,
     pub(crate) read: BTreeMap<u64, i64>,
+    /// Its last reader has gone.
+    pub(crate) over: bool,
     /// The entry that changed it last.
     pub(crate) touched: u64,
     pub(crate) begun: u64,
@@ -127,7 +136,12 @@ impl Model {
         let known = self.requests.get(&key).cloned();
         if let Some((session, _)) = actor {
             let ended = self.sessions[&session].end_time.is_some();
-            let repeats = matches!(update.command, Command::Logout) && known.is_some();
+            let ends_itself = match update.command {
+                Command::Logout | Command::DeleteAccount(_) => true,
+                Command::EndSession(id) => Some(id) == update.session,
+                _ => false,
+            };
+            let repeats = ends_itself && known.is_some();
             if ended && !repeats {
                 return Err(Refusal::NoSession);
             }
@@ -151,6 +165,7 @@ impl Model {
                 | Refusal::NoSuchAccount
                 | Refusal::NoSuchRoom
                 | Refusal::NoSuchMessage
+                | Refusal::NoSuchSession
                 | Refusal::NotAllowed),
             ) => Kept::Refused(*refusal),
             Err(_) => return result,
@@ -176,6 +191,9 @@ impl Model {
             }
             Kept::Session(session) => match &update.command {
                 Command::CreateAccount(create) => {
+                    if self.sessions[&session].end_time.is_some() {
+                        return Err(Refusal::BadCredentials);
+                    }
                     let proof = create.proof.ok_or(Refusal::ProofNeeded)?;
                     let (account, session) = self.renew(session, &proof, &create.token)?;
                     Ok(Outcome::AccountCreated { account, session })
@@ -196,7 +214,7 @@ impl Model {
         token: &TokenHash,
     ) -> Result<(Account, SessionId)> {
         let live = &self.sessions[&session];
-        if live.end_time.is_some() || self.key_of(proof.account) != Some(live.account) {
+        if live.end_time.is_some() || self.proved(proof) != Some(live.account) {
             return Err(Refusal::BadCredentials);
         }
         let answer = (self.account(live.account), live.id);
@@ -219,7 +237,10 @@ impl Model {
                     id: create.account,
                     name: create.username.clone(),
                     hash: create.password_hash.clone(),
+                    version: 1,
+                    changed: 0,
                     create_time: self.time,
+                    gone: None,
                 };
                 self.accounts.insert(self.seq, account);
                 self.begin(self.seq, create.session, &create.token, "");
@@ -227,7 +248,7 @@ impl Model {
                 Ok(Outcome::AccountCreated { account, session: create.session })
             }
             (Command::Login(login), _) => {
-                let account = self.key_of(login.proof.account);
+                let account = self.proved(&login.proof);
                 let account = account.ok_or(Refusal::BadCredentials)?;
                 self.begin(account, login.session, &login.token, login.device_name.as_str());
                 Ok(Outcome::LoggedIn { account: self.account(account), session: login.session })
@@ -236,6 +257,28 @@ impl Model {
                 let time = self.time;
                 self.sessions.get_mut(&session).expect("it acts").end_time = Some(time);
                 Ok(Outcome::LoggedOut)
+            }
+            (Command::EndSession(id), Some((_, actor))) => {
+                let own = self.session(*id).ok().filter(|key| self.sessions[key].account == actor);
+                let own = own.ok_or(Refusal::NoSuchSession)?;
+                self.end_sessions(|key, _| key == own);
+                Ok(Outcome::SessionEnded)
+            }
+            (Command::ChangePassword(change), Some((session, actor))) => {
+                let proved = change.proof.as_ref().and_then(|proof| self.proved(proof));
+                proved.filter(|proved| *proved == actor).ok_or(Refusal::BadCredentials)?;
+                let account = self.accounts.get_mut(&actor).expect("it acts");
+                account.hash.clone_from(&change.password_hash);
+                account.version += 1;
+                account.changed = self.seq;
+                self.end_sessions(|key, of| of == actor && key != session);
+                Ok(Outcome::PasswordChanged)
+            }
+            (Command::DeleteAccount(proof), Some((_, actor))) => {
+                let proved = proof.as_ref().and_then(|proof| self.proved(proof));
+                proved.filter(|proved| *proved == actor).ok_or(Refusal::BadCredentials)?;
+                self.depart(actor);
+                Ok(Outcome::AccountDeleted)
             }
             (Command::SendMessage(send), Some((_, actor))) => {
                 self.send(actor, &send.conversation, send.body.as_str(), send.reply_to)
@@ -247,6 +290,34 @@ impl Model {
             }
             (other, _) => unreachable!("no client calls {other:?}"),
         }
+    }
+
+    /// Ends those that live and are chosen, by key and account.
+    pub(crate) fn end_sessions(&mut self, chosen: impl Fn(u64, u64) -> bool) {
+        for (key, session) in &mut self.sessions {
+            if session.end_time.is_none() && chosen(*key, session.account) {
+                session.end_time = Some(self.time);
+            }
+        }
+    }
+
+    /// Nothing is left of an account but what it said to others.
+    pub(crate) fn depart(&mut self, account: u64) {
+        for conversation in self.conversations.values_mut() {
+            if conversation.read.remove(&account).is_some() && conversation.read.is_empty() {
+                conversation.over = true;
+                for key in &conversation.messages {
+                    self.messages.get_mut(key).expect("it stands there").purged = true;
+                }
+            }
+        }
+        for message in self.messages.values_mut() {
+            message.hidden_from.remove(&account);
+        }
+        self.end_sessions(|_, of| of == account);
+        let gone = self.accounts.get_mut(&account).expect("a known one");
+        gone.gone = Some(self.seq);
+        gone.hash.clear();
     }
 
     fn begin(&mut self, account: u64, id: SessionId, token: &TokenHash, device: &str) {
@@ -269,6 +340,9 @@ impl Model {
         body: &str,
         reply_to: Option<MessageId>,
     ) -> Result<Outcome> {
+        if matches!(to, ConversationName::Direct(AccountName::Deleted(_))) {
+            return Err(Refusal::NoSuchAccount);
+        }
         let between = self.between(actor, to)?;
         if let Some(answered) = reply_to {
             let answered = self.visible(actor, answered)?;
@@ -288,6 +362,7 @@ impl Model {
             received_time: None,
             deleted: None,
             hidden_from: BTreeSet::new(),
+            purged: false,
         };
         self.post(message);
         let shown = self.show(&self.messages[&self.seq], actor);
@@ -351,6 +426,26 @@ impl Model {
         found.map(|(key, _)| *key).or_else(|| self.account_aliases.get(&id).copied())
     }
 
+    /// The living account whose present password was proved.
+    fn proved(&self, proof: &Proof) -> Option<u64> {
+        let right = |key: &u64| {
+            let account = &self.accounts[key];
+            account.id == proof.account
+                && account.gone.is_none()
+                && account.version == proof.password_version
+        };
+        self.key_of(proof.account).filter(right)
+    }
+
+    /// How others call it.
+    fn called(&self, key: u64) -> AccountName {
+        let account = &self.accounts[&key];
+        match account.gone {
+            Some(_) => AccountName::Deleted(account.id),
+            None => AccountName::Named(account.name.clone()),
+        }
+    }
+
     /// Whether a call with this id was carried out, and not refused.
     pub(crate) fn did(&self, id: RequestId) -> bool {
         let mut same = self.requests.iter().filter(|((other, ..), _)| *other == id);
@@ -362,12 +457,12 @@ impl Model {
         let named = self.named(name).into_iter();
         let renamed = self.old_names.iter().filter(|(old, _)| old.as_str() == name);
         let mut meant = named.chain(renamed.map(|(_, key)| *key));
-        meant.any(|key| self.accounts[&key].hash == hash)
+        meant.any(|key| self.accounts[&key].gone.is_none() && self.accounts[&key].hash == hash)
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<u64> {
-        let found = self.accounts.iter().find(|(_, account)| account.name.as_str() == name);
-        found.map(|(key, _)| *key)
+        let mut living = self.accounts.iter().filter(|(_, account)| account.gone.is_none());
+        living.find(|(_, account)| account.name.as_str() == name).map(|(key, _)| *key)
     }
 
     fn session(&self, id: SessionId) -> Result<u64> {
@@ -382,10 +477,16 @@ impl Model {
     }
 
     fn between(&self, actor: u64, name: &ConversationName) -> Result<(u64, u64)> {
-        let ConversationName::Direct(AccountName::Named(name)) = name else {
+        let ConversationName::Direct(name) = name else {
             return Err(Refusal::NoSuchAccount);
         };
-        let other = self.named(name.as_str()).ok_or(Refusal::NoSuchAccount)?;
+        let other = match name {
+            AccountName::Named(name) => self.named(name.as_str()),
+            AccountName::Deleted(id) => {
+                self.key_of(*id).filter(|key| self.accounts[key].gone.is_some())
+            }
+        };
+        let other = other.ok_or(Refusal::NoSuchAccount)?;
         Ok((actor.min(other), actor.max(other)))
     }
 
@@ -404,8 +505,9 @@ impl Model {
     pub(crate) fn show(&self, message: &MMessage, viewer: u64) -> Message {
         let (low, high) = message.between;
         let other = if low == viewer { high } else { low };
-        let named = |key: u64| AccountName::Named(self.accounts[&key].name.clone());
-        let gone = message.deleted.is_some() || message.hidden_from.contains(&viewer);
+        let named = |key: u64| self.called(key);
+        let gone =
+            message.purged || message.deleted.is_some() || message.hidden_from.contains(&viewer);
         Message {
             id: message.id,
             conversation: ConversationName::Direct(named(other)),
@@ -491,7 +593,7 @@ impl Model {
                 let newest = conversation.messages.last().map(|key| &self.messages[key]);
                 let newest = newest.map(|message| self.show(message, viewer));
                 let other = if between.0 == viewer { between.1 } else { between.0 };
-                let name = AccountName::Named(self.accounts[&other].name.clone());
+                let name = self.called(other);
                 Conversation {
                     name: ConversationName::Direct(name),
                     topic: String::new(),
@@ -509,7 +611,8 @@ impl Model {
     }
 
     pub(crate) fn everybody(&self) -> Vec<Account> {
-        let mut all: Vec<Account> = self.accounts.keys().map(|key| self.account(*key)).collect();
+        let living = self.accounts.iter().filter(|(_, account)| account.gone.is_none());
+        let mut all: Vec<Account> = living.map(|(key, _)| self.account(*key)).collect();
         all.sort_by(|one, other| one.username.cmp(&other.username));
         all
     }

@@ -151,7 +151,9 @@ impl World {
     /// Followers of events get there, servers end, and the checker looks at everything.
     fn finish(&mut self) {
         let limit = Duration::from_secs(16);
-        let open = |world: &World| world.net.history.borrow().feeds.iter().all(|feed| feed.open);
+        let open = |world: &World| {
+            world.net.history.borrow().feeds.iter().all(|feed| feed.open || feed.over)
+        };
         self.run_until(self.now + Duration::from_secs(1));
         if !self.run_while(limit, 200, open) && self.record.failed.is_none() {
             self.violate("a subscriber never gets its stream back".to_owned());

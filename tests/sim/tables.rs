@@ -44,11 +44,14 @@ fn lines(model: &Model) -> BTreeSet<String> {
     let id = |account: u64| hex(&model.accounts[&account].id.0);
     for account in model.accounts.values() {
         lines.insert(format!(
-            "account {} {} {} v1 {} deleted=0",
+            "account {} {} {} v{} at {} {} deleted={}",
             hex(&account.id.0),
             account.name,
             account.hash,
-            account.create_time
+            account.version,
+            account.changed,
+            account.create_time,
+            u8::from(account.gone.is_some())
         ));
     }
     for session in model.sessions.values() {
@@ -85,7 +88,8 @@ fn lines(model: &Model) -> BTreeSet<String> {
     for ((low, high), conversation) in &model.conversations {
         let label = format!("{}+{}", id(*low), id(*high));
         lines.insert(format!(
-            "conversation {label} kind=1  private=0 deleted=0 last={} at {}",
+            "conversation {label} kind=1  private=0 deleted={} last={} at {}",
+            u8::from(conversation.over),
             conversation.messages.len(),
             conversation.touched
         ));
@@ -110,7 +114,7 @@ fn lines(model: &Model) -> BTreeSet<String> {
     }
     for message in model.messages.values() {
         let label = format!("{}+{}", id(message.between.0), id(message.between.1));
-        let gone = message.deleted.is_some();
+        let gone = message.deleted.is_some() || message.purged;
         lines.insert(format!(
             "message {} {label} seq={} from {} re={} {} edited=- received={} deleted={} body={}",
             hex(&message.id.0),
@@ -130,7 +134,10 @@ fn lines(model: &Model) -> BTreeSet<String> {
                 "deleted {} by {} {time} body={}",
                 hex(&message.id.0),
                 id(by),
-                hex(message.body.as_bytes())
+                match model.accounts[&by].gone {
+                    Some(_) => "-".to_owned(),
+                    None => hex(message.body.as_bytes()),
+                }
             ));
         }
     }

@@ -85,6 +85,7 @@ impl World {
         let now = Duration::from_secs(10);
         clock.now.set(now);
         let net = Rc::new(Net {
+            sessions: RefCell::default(),
             clock: clock.clone(),
             history: RefCell::new(History::default()),
             outbox: RefCell::default(),

@@ -1,6 +1,6 @@
-//! Removing what is older than its time to live: outcomes, and the bodies of deleted messages and of
-//! messages in closed rooms. A bounded part each time, so that no entry of the log
-//! holds the writer up.
+//! Removing what is older than its time to live: outcomes, sessions that ended when those were kept, and the
+//! bodies of deleted messages and of messages in closed rooms. A bounded part each time, so that no entry of
+//! the log holds the writer up.
 
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, delete,
@@ -12,7 +12,10 @@ use crate::{
     chat::{Expire, Outcome},
     store::{
         error::StoreError,
-        schema::{conversations, deleted_messages, messages, requests},
+        schema::{
+            conversations, deleted_messages, ended_tokens, messages, requests, session_tokens,
+            sessions,
+        },
     },
 };
 
@@ -22,9 +25,11 @@ const AT_ONCE: i64 = 4_000;
 /// Removes old outcomes and the bodies of messages that were deleted long ago.
 pub(super) fn expire(context: &mut Context<'_>, expire: &Expire) -> Result<Outcome, Stop> {
     let outcomes = forget_outcomes(context, expire.requests_before.0)?;
+    let sessions = forget_sessions(context, expire.requests_before.0)?;
     let bodies = purge_bodies(context, expire.deleted_before.0)?;
     let rooms_left = purge_room(context, expire.deleted_before.0)?;
-    Ok(Outcome::Expired { more: outcomes == AT_ONCE || bodies == AT_ONCE || rooms_left })
+    let full = [outcomes, sessions, bodies].contains(&AT_ONCE);
+    Ok(Outcome::Expired { more: full || rooms_left })
 }
 
 /// Goes by log position, the oldest first, and stops at the first that is young enough.
@@ -50,6 +55,31 @@ fn forget_outcomes(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> 
     Ok(old.len() as i64)
 }
 
+/// An ended session is kept as long as the call that ended it can be repeated.
+fn forget_sessions(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> {
+    let old: Vec<i64> = sessions::table
+        .filter(sql::<Bool>("end_time IS NOT NULL"))
+        .filter(sessions::end_time.lt(before))
+        .order((sessions::end_time, sessions::id))
+        .limit(AT_ONCE)
+        .select(sessions::id)
+        .load(context.connection)
+        .map_err(StoreError::database("find sessions that ended long ago"))?;
+    for session in &old {
+        delete(session_tokens::table.filter(session_tokens::session.eq(session)))
+            .execute(context.connection)
+            .map_err(StoreError::database("remove an ended session's tokens"))?;
+        delete(ended_tokens::table.filter(ended_tokens::session.eq(session)))
+            .execute(context.connection)
+            .map_err(StoreError::database("remove an ended session's ended tokens"))?;
+        delete(sessions::table.find(session))
+            .execute(context.connection)
+            .map_err(StoreError::database("remove an ended session"))?;
+        context.record("sessions", &[(*session).into()]);
+    }
+    Ok(old.len() as i64)
+}
+
 fn purge_bodies(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> {
     let old: Vec<i64> = deleted_messages::table
         .filter(deleted_messages::body.is_not_null())
@@ -69,7 +99,7 @@ fn purge_bodies(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> {
     Ok(old.len() as i64)
 }
 
-/// Takes the bodies of the next messages of the room that was closed first; says whether others wait.
+/// Takes the bodies of the next messages of the conversation that was closed first; says whether others wait.
 fn purge_room(context: &mut Context<'_>, before: i64) -> Result<bool, Stop> {
     let closed: Option<(i64, i64, i64)> = conversations::table
         .filter(sql::<Bool>("deleted = 1 AND purged_seq < last_seq"))
@@ -81,18 +111,41 @@ fn purge_room(context: &mut Context<'_>, before: i64) -> Result<bool, Stop> {
         .map_err(StoreError::database("find a closed room"))?;
     let Some((room, purged_seq, last_seq)) = closed else { return Ok(false) };
     let until = last_seq.min(purged_seq + AT_ONCE);
+    purge_messages(context, room, purged_seq, until)?;
+    Ok(true)
+}
+
+/// Takes the bodies of a conversation's messages after one seq and up to another.
+pub(super) fn purge_messages(
+    context: &mut Context<'_>,
+    conversation: i64,
+    after: i64,
+    until: i64,
+) -> Result<(), Stop> {
+    blank_messages(context, conversation, after, until)?;
+    update(conversations::table.find(conversation))
+        .set(conversations::purged_seq.eq(until))
+        .execute(context.connection)
+        .map_err(StoreError::database("note what of a conversation is purged"))?;
+    context.record("conversations", &[conversation.into(), until.into()]);
+    Ok(())
+}
+
+/// Messages after one seq and up to another have no body any more.
+pub(super) fn blank_messages(
+    context: &mut Context<'_>,
+    conversation: i64,
+    after: i64,
+    until: i64,
+) -> Result<(), Stop> {
     let next = messages::table
-        .filter(messages::conversation.eq(room))
-        .filter(messages::seq.gt(purged_seq))
+        .filter(messages::conversation.eq(conversation))
+        .filter(messages::seq.gt(after))
         .filter(messages::seq.le(until));
     update(next)
         .set((messages::body.eq(""), messages::deleted.eq(true)))
         .execute(context.connection)
-        .map_err(StoreError::database("purge the messages of a closed room"))?;
-    update(conversations::table.find(room))
-        .set(conversations::purged_seq.eq(until))
-        .execute(context.connection)
-        .map_err(StoreError::database("note what of a closed room is purged"))?;
-    context.record("conversations", &[room.into(), until.into()]);
-    Ok(true)
+        .map_err(StoreError::database("purge messages"))?;
+    context.record("messages", &[conversation.into(), after.into(), until.into()]);
+    Ok(())
 }

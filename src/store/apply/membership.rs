@@ -14,7 +14,7 @@ use diesel::{
 
 use super::{
     Context, Stop,
-    room::{of_member, of_owner, stands},
+    room::{self, of_member, of_owner, stands},
 };
 use crate::{
     chat::{AccountName, ChangeKind, Outcome, Refusal, RoomName, Username},
@@ -155,13 +155,27 @@ pub(super) fn note_membership(
     Ok(())
 }
 
+/// The account becomes a member, and the owner of a room that has none.
 pub(super) fn come(
     context: &mut Context<'_>,
     room: &ConversationRow,
     account: &AccountRow,
 ) -> Result<(), Stop> {
     touch(context, room)?;
-    admit(context, room, account)
+    admit(context, room, account)?;
+    if is_owned(context, room)? {
+        return Ok(());
+    }
+    room::write(context, &ConversationRow { owner: Some(account.id), ..room.clone() })
+}
+
+/// Whether the owner is in the room. A merge may bring a room whose owner was deleted on this side: whoever
+/// comes first has it.
+fn is_owned(context: &mut Context<'_>, room: &ConversationRow) -> Result<bool, Stop> {
+    match room.owner {
+        Some(owner) => Ok(rows::member(context.connection, owner, room.id)?.is_some()),
+        None => Ok(false),
+    }
 }
 
 /// The account, which is a member, is none any more; everybody is told, whoever goes included.

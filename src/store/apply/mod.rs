@@ -7,12 +7,14 @@
 mod account;
 mod acknowledge;
 mod audiences;
+mod departure;
 mod edit;
 mod expire;
 mod mark_read;
 mod membership;
 mod mentions;
 mod merge;
+mod password;
 mod remove;
 mod requests;
 mod room;
@@ -21,6 +23,8 @@ mod session;
 mod surroundings;
 
 pub(super) use audiences::Audiences;
+#[cfg(test)]
+pub(super) use departure::BODIES_AT_ONCE as BODIES_WITH_AN_ACCOUNT;
 use diesel::SqliteConnection;
 
 use super::{
@@ -104,6 +108,9 @@ fn act(
     let account = &actor.account;
     match command {
         Command::Logout => session::logout(context, actor),
+        Command::EndSession(session) => session::end_one(context, actor, *session),
+        Command::ChangePassword(wanted) => password::change(context, actor, wanted),
+        Command::DeleteAccount(proof) => departure::delete(context, account, proof.as_ref()),
         Command::SendMessage(message) => send::send(context, account, message),
         Command::DeleteMessages(ids) => remove::delete(context, account, ids),
         Command::AcknowledgeMessages(ids) => acknowledge::acknowledge(context, account, ids),

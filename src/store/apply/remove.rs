@@ -36,7 +36,7 @@ pub(super) fn delete(
         let around = atlas.around(context, target.message.conversation)?;
         if target.message.sender == actor.id {
             let time = context.time;
-            for_everyone(context, actor.id, time, &around, target.message)?;
+            for_everyone(context, actor, time, &around, target.message)?;
         } else {
             for_viewer(context, actor, &around, target)?;
         }
@@ -44,10 +44,10 @@ pub(super) fn delete(
     Ok(Outcome::MessagesDeleted)
 }
 
-/// Deletes a message that is not deleted yet; `by` is the key of the account that did it.
+/// Deletes a message that is not deleted yet. The body is archived unless the account that did it is gone.
 pub(super) fn for_everyone(
     context: &mut Context<'_>,
-    by: i64,
+    by: &AccountRow,
     time: i64,
     around: &Surroundings,
     message: MessageRow,
@@ -55,8 +55,8 @@ pub(super) fn for_everyone(
     insert_into(deleted_messages::table)
         .values((
             deleted_messages::message.eq(message.id),
-            deleted_messages::body.eq(message.body.as_str()),
-            deleted_messages::deleted_by.eq(by),
+            deleted_messages::body.eq(Some(message.body.as_str()).filter(|_| !by.deleted)),
+            deleted_messages::deleted_by.eq(by.id),
             deleted_messages::delete_time.eq(time),
         ))
         .execute(context.connection)
@@ -70,7 +70,7 @@ pub(super) fn for_everyone(
         .execute(context.connection)
         .map_err(StoreError::database("delete a message"))?;
     let id = message.message_id.as_slice();
-    context.record("deleted_messages", &[id.into(), by.into(), time.into()]);
+    context.record("deleted_messages", &[id.into(), by.id.into(), time.into()]);
     uncount(context, around, &message)?;
     mentions::clear(context, (&message).into())?;
     note_change(context, &message)?;

@@ -106,6 +106,9 @@ fn to_keep(result: &Result<Outcome, Refusal>, subject: i64) -> Option<Kind> {
         Ok(Outcome::ReadMoved { read_seq }) => Kind::ReadSeq(*read_seq),
         Ok(
             Outcome::LoggedOut
+            | Outcome::SessionEnded
+            | Outcome::PasswordChanged
+            | Outcome::AccountDeleted
             | Outcome::MessagesDeleted
             | Outcome::MessagesAcknowledged
             | Outcome::RoomChanged
@@ -163,6 +166,7 @@ fn rebuild(
             Err(Refusal::from_number(number).ok_or_else(|| rows::malformed("outcome"))?.into())
         }
         (Kind::Session(session), Command::CreateAccount(create), _) => {
+            session::live(context, session)?;
             let proof = create.proof.ok_or(Refusal::ProofNeeded)?;
             let (account, session) = session::renew(context, session, &proof, &create.token)?;
             Ok(Outcome::AccountCreated { account, session })
@@ -197,6 +201,9 @@ fn rebuild(
             Ok(Outcome::ReadMoved { read_seq })
         }
         (Kind::Done(_), Command::Logout, _) => Ok(Outcome::LoggedOut),
+        (Kind::Done(_), Command::EndSession(_), _) => Ok(Outcome::SessionEnded),
+        (Kind::Done(_), Command::ChangePassword(_), _) => Ok(Outcome::PasswordChanged),
+        (Kind::Done(_), Command::DeleteAccount(_), _) => Ok(Outcome::AccountDeleted),
         (Kind::Done(_), Command::DeleteMessages(_), _) => Ok(Outcome::MessagesDeleted),
         (Kind::Done(_), Command::AcknowledgeMessages(_), _) => Ok(Outcome::MessagesAcknowledged),
         _ => Err(rows::malformed("outcome").into()),

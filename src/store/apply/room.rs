@@ -7,7 +7,9 @@
 //! When two histories are merged, a room is the same one on both sides if its `room_id` is. Two rooms of
 //! one name: the losing side's is renamed `name~xyz`, as an account is. Topic, privacy and owner are the
 //! winner's where it changed them after the divergence (`room_position`), else the loser's. A room that
-//! one side closed is closed.
+//! one side closed is closed; one that was closed for its owner's account was deleted goes on with the members
+//! whom it has on the other side. A room whose owner was deleted on the winning side comes without members, is
+//! its first comer's, and gives up its name as long as nobody is in it.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +20,7 @@ use diesel::{
 
 use super::{
     Context, Stop,
+    departure::is_read_by_somebody,
     membership::{admit, note_membership},
 };
 use crate::{
@@ -40,8 +43,12 @@ pub(super) fn create(
     actor: &AccountRow,
     create: &CreateRoom,
 ) -> Result<Outcome, Stop> {
-    if rows::room(context.connection, &create.room)?.is_some() {
-        return Err(Refusal::NameTaken.into());
+    if let Some(holder) = rows::room(context.connection, &create.room)? {
+        if is_read_by_somebody(context, holder.id)? {
+            return Err(Refusal::NameTaken.into());
+        }
+        let time = context.time;
+        close(context, &holder, time)?;
     }
     let new = NewRoom {
         id: create.id,
@@ -64,7 +71,7 @@ pub(super) struct NewRoom<'a> {
     pub(super) time: i64,
 }
 
-/// Makes a room with its owner as the only member.
+/// Makes a room with its owner as the only member; a deleted one is none.
 pub(super) fn insert(
     context: &mut Context<'_>,
     new: &NewRoom<'_>,
@@ -100,7 +107,9 @@ pub(super) fn insert(
         ],
     );
     let room = rows::conversation_by_key(context.connection, context.position)?;
-    admit(context, &room, owner)?;
+    if !owner.deleted {
+        admit(context, &room, owner)?;
+    }
     Ok(room)
 }
 

@@ -117,6 +117,7 @@ fn check_reply(
     }
 }
 
+/// Begins a direct conversation. A deleted account, which only a merge brings here, takes no part in it.
 pub(super) fn begin_direct(
     context: &mut Context<'_>,
     sender: &AccountRow,
@@ -136,9 +137,11 @@ pub(super) fn begin_direct(
         .execute(context.connection)
         .map_err(StoreError::database("begin a direct conversation"))?;
     context.record("conversations", &[DIRECT.into(), low.into(), high.into()]);
-    insert_member(context, low)?;
-    if low != high {
-        insert_member(context, high)?;
+    let mut sides = vec![sender, other];
+    sides.sort_by_key(|side| side.id);
+    sides.dedup_by_key(|side| side.id);
+    for side in sides.into_iter().filter(|side| !side.deleted) {
+        insert_member(context, side.id)?;
     }
     Ok(context.position)
 }

@@ -23,21 +23,26 @@ pub(super) struct Actor {
     pub(super) session: SessionRow,
 }
 
-/// Who acts, by the update's session. One that has ended is good for a repeat of the Logout that ended
-/// it, and nothing else.
+/// Who acts, by the update's session. One that has ended is good for a repeat of the call that ended it,
+/// and nothing else.
 pub(super) fn actor(context: &mut Context<'_>, update: &Update) -> Result<Actor, Stop> {
     let id = update.session.ok_or(Refusal::NoSession)?;
     let session = rows::session_by_id(context.connection, id)?.ok_or(Refusal::NoSession)?;
     let account = rows::account_by_key(context.connection, session.account)?;
     let ended = session.end_time.is_some() || account.deleted;
-    if ended {
-        let repeats = matches!(update.command, Command::Logout)
-            && requests::is_known(context, update, &account)?;
-        if !repeats {
-            return Err(Refusal::NoSession.into());
-        }
+    if ended && !(ends_itself(update) && requests::is_known(context, update, &account)?) {
+        return Err(Refusal::NoSession.into());
     }
     Ok(Actor { account, session })
+}
+
+/// Whether the call ends the session that makes it.
+fn ends_itself(update: &Update) -> bool {
+    match update.command {
+        Command::Logout | Command::DeleteAccount(_) => true,
+        Command::EndSession(session) => Some(session) == update.session,
+        _ => false,
+    }
 }
 
 /// Begins a session for a proved password that is still the current one.
@@ -49,9 +54,48 @@ pub(super) fn login(context: &mut Context<'_>, login: &Login) -> Result<Outcome,
     Ok(Outcome::LoggedIn { account: account.view()?, session: login.session })
 }
 
-/// Ends the acting session. Its token stays known, so that the call can be repeated.
+/// Ends the acting session.
 pub(super) fn logout(context: &mut Context<'_>, actor: &Actor) -> Result<Outcome, Stop> {
-    let session = &actor.session;
+    end(context, &actor.account, &actor.session)?;
+    Ok(Outcome::LoggedOut)
+}
+
+/// Ends one of the account's sessions; one that has ended stays so.
+pub(super) fn end_one(
+    context: &mut Context<'_>,
+    actor: &Actor,
+    id: SessionId,
+) -> Result<Outcome, Stop> {
+    let session = rows::session_by_id(context.connection, id)?
+        .filter(|session| session.account == actor.account.id)
+        .ok_or(Refusal::NoSuchSession)?;
+    if session.end_time.is_none() {
+        end(context, &actor.account, &session)?;
+    }
+    Ok(Outcome::SessionEnded)
+}
+
+/// Ends those of the account's live sessions that are chosen.
+pub(super) fn end_all(
+    context: &mut Context<'_>,
+    account: &AccountRow,
+    chosen: impl Fn(&SessionRow) -> bool,
+) -> Result<(), Stop> {
+    let live: Vec<SessionRow> = sessions::table
+        .filter(sessions::account.eq(account.id))
+        .filter(sessions::end_time.is_null())
+        .order(sessions::id)
+        .select(SessionRow::as_select())
+        .load(context.connection)
+        .map_err(StoreError::database("read an account's sessions"))?;
+    for session in live.iter().filter(|session| chosen(session)) {
+        end(context, account, session)?;
+    }
+    Ok(())
+}
+
+/// Ends a live session. Its token stays known, so that the call can be repeated.
+fn end(context: &mut Context<'_>, account: &AccountRow, session: &SessionRow) -> Result<(), Stop> {
     update(sessions::table.find(session.id))
         .set(sessions::end_time.eq(context.time))
         .execute(context.connection)
@@ -59,8 +103,8 @@ pub(super) fn logout(context: &mut Context<'_>, actor: &Actor) -> Result<Outcome
     let end_time = context.time;
     context.record("sessions", &[session.session_id.as_slice().into(), end_time.into()]);
     let kind = ChangeKind::SessionChanged { session: session.public_id()?, ended: true };
-    context.tell(vec![actor.account.public_id()?], kind);
-    Ok(Outcome::LoggedOut)
+    context.tell(vec![account.public_id()?], kind);
+    Ok(())
 }
 
 /// Notes that a session is in use.
@@ -109,14 +153,7 @@ pub(super) fn renew(
     proof: &Proof,
     token: &TokenHash,
 ) -> Result<(Account, SessionId), Stop> {
-    let session: SessionRow = sessions::table
-        .find(session)
-        .select(SessionRow::as_select())
-        .first(context.connection)
-        .optional()
-        .map_err(StoreError::database("read the session of an earlier call"))?
-        .filter(|session: &SessionRow| session.end_time.is_none())
-        .ok_or(Refusal::BadCredentials)?;
+    let session = live(context, session)?;
     let account = rows::account_by_key(context.connection, session.account)?;
     if !proves(proof, &account) {
         return Err(Refusal::BadCredentials.into());
@@ -138,6 +175,18 @@ pub(super) fn renew(
     let kind = ChangeKind::SessionChanged { session: id, ended: false };
     context.tell(vec![account.public_id()?], kind);
     Ok((account.view()?, id))
+}
+
+/// The session that an earlier call began, unless it has ended.
+pub(super) fn live(context: &mut Context<'_>, session: i64) -> Result<SessionRow, Stop> {
+    let session: Option<SessionRow> = sessions::table
+        .find(session)
+        .select(SessionRow::as_select())
+        .first(context.connection)
+        .optional()
+        .map_err(StoreError::database("read the session of an earlier call"))?;
+    let live = session.filter(|session| session.end_time.is_none());
+    Ok(live.ok_or(Refusal::BadCredentials)?)
 }
 
 /// The token proves nothing any more, and no merge brings it back.
@@ -181,7 +230,7 @@ pub(super) fn insert_token(
 }
 
 /// Whether the proof is for this account, which lives, and for its current password.
-fn proves(proof: &Proof, account: &AccountRow) -> bool {
+pub(super) fn proves(proof: &Proof, account: &AccountRow) -> bool {
     account.account_id == proof.account.0
         && account.password_version == proof.password_version
         && !account.deleted

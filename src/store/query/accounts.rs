@@ -54,14 +54,13 @@ impl Reader {
             .map_err(StoreError::database("find accounts by an old name"))?;
         let known = own.as_ref().map(|own| own.id);
         let renamed = renamed.into_iter().filter(|row| !row.deleted && Some(row.id) != known);
-        let credentials = |row: AccountRow| {
-            Ok(Credentials {
-                account: row.view()?,
-                password_version: row.password_version,
-                password_hash: row.password_hash,
-            })
-        };
         own.into_iter().chain(renamed).map(credentials).collect()
+    }
+
+    /// What verifying the password of the living account with this id needs.
+    pub fn credentials_of(&mut self, id: AccountId) -> Result<Option<Credentials>, StoreError> {
+        let row = rows::account_by_id(&mut self.connection, id)?;
+        row.filter(|row| !row.deleted).map(credentials).transpose()
     }
 
     /// The living account with this id.
@@ -98,4 +97,12 @@ impl Reader {
         let items = page.items.iter().map(AccountRow::view).collect::<Result<_, _>>()?;
         Ok(Ok(Page { items, next_page_token: page.next_page_token }))
     }
+}
+
+fn credentials(row: AccountRow) -> Result<Credentials, StoreError> {
+    Ok(Credentials {
+        account: row.view()?,
+        password_version: row.password_version,
+        password_hash: row.password_hash,
+    })
 }

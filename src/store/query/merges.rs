@@ -5,6 +5,7 @@
 //! with the key or position `p`, or none. So the rows are sent as they are by now, in the order of the
 //! log, and an entry's command only tells which rows it touched beside those that it created.
 
+mod accounts_of;
 mod rooms_of;
 mod rows_of;
 mod side;
@@ -65,12 +66,12 @@ impl Reader {
             if entry.seq != merges.until + 1 {
                 break;
             }
-            let update = self.translate(&entry, &side)?;
-            bytes += update.as_ref().map_or(0, Bytes::len);
+            let updates = self.translate(&entry, &side)?;
+            bytes += updates.iter().map(Bytes::len).sum::<usize>();
             if bytes > max_bytes && merges.until > after {
                 break;
             }
-            merges.updates.extend(update);
+            merges.updates.extend(updates);
             merges.until = entry.seq;
         }
         if merges.until == after {
@@ -80,13 +81,20 @@ impl Reader {
         Ok(merges)
     }
 
-    fn translate(&mut self, entry: &Entry, side: &Side) -> Result<Option<Bytes>, StoreError> {
-        let Payload::Update(payload) = &entry.payload else { return Ok(None) };
+    fn translate(&mut self, entry: &Entry, side: &Side) -> Result<Vec<Bytes>, StoreError> {
+        let Payload::Update(payload) = &entry.payload else { return Ok(Vec::new()) };
         let update = update::decode(payload)
             .map_err(|error| StoreError::BadEntry { seq: entry.seq, reason: error.to_string() })?;
         let mut translator = Translator { reader: self, side, position: entry.seq as i64 };
-        let merge = translator.merge(&update)?;
-        Ok(merge.map(|merge| encode(update.time, merge)))
+        let rooms = translator.left_rooms(&update)?.into_iter();
+        let rooms = rooms.map(|step| Merge { step, request: None });
+        let mut merges = Vec::new();
+        for merge in rooms.chain(translator.merge(&update)?) {
+            let owner = translator.later_owner(&merge.step)?;
+            merges.extend(owner.map(|step| Merge { step, request: None }));
+            merges.push(merge);
+        }
+        Ok(merges.into_iter().map(|merge| encode(update.time, merge)).collect())
     }
 }
 
@@ -132,6 +140,9 @@ impl Translator<'_> {
                 Some(session) => self.session(session, true),
                 None => Ok(None),
             },
+            Command::EndSession(session) => self.session(*session, true),
+            Command::ChangePassword(change) => self.changed_password(update.session, change.proof),
+            Command::DeleteAccount(proof) => self.departed(*proof),
             Command::TouchSession(session) => self.session(*session, false),
             Command::SendMessage(_) => {
                 let message = self.message_here()?;
@@ -202,7 +213,11 @@ impl Translator<'_> {
                 let common = self.side.common.min(edit.common);
                 Some(MergeStep::Edited(MergedEdit { common, ..edit.clone() }))
             }
-            MergeStep::Deleted { .. } | MergeStep::Received { .. } | MergeStep::Request => None,
+            MergeStep::Password(password) => self.taken_password(password)?,
+            MergeStep::Deleted { .. }
+            | MergeStep::Received { .. }
+            | MergeStep::AccountDeleted(_)
+            | MergeStep::Request => None,
         };
         Ok(fresh.unwrap_or_else(|| step.clone()))
     }

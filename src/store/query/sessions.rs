@@ -53,8 +53,8 @@ impl Reader {
         let account = rows::account_by_key(&mut self.connection, row.account)?;
         Ok(Some(KnownSession {
             session: row.public_id()?,
+            ended: row.end_time.is_some() || account.deleted,
             account: account.view()?,
-            ended: row.end_time.is_some(),
             last_used: Timestamp(row.last_used),
         }))
     }

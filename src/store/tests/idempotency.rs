@@ -1,11 +1,11 @@
 //! A retry never makes a duplicate.
 
 use super::*;
-use crate::chat::{CreateRoom, RoomId, RoomName, Topic, UpdateRoom};
+use crate::chat::{ChangePassword, CreateRoom, RoomId, RoomName, Topic, UpdateRoom};
 
 /// One update of every call, in an order in which each is carried out.
 fn story(bench: &mut Bench) -> Vec<Update> {
-    let (alice, bob) = (bench.user("alice"), bench.user("bob"));
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| bench.user(name));
     let message = bench.send(alice, "@bob", "first");
     let other = bench.send(alice, "@bob", "second");
     let third = bench.send(alice, "@bob", "third");
@@ -37,12 +37,26 @@ fn story(bench: &mut Bench) -> Vec<Update> {
         (alice, Command::AddMember { room: room.clone(), username: username.clone() }),
         (alice, Command::TransferRoom { room: room.clone(), username }),
         (bob, Command::DeleteRoom(room)),
-        (alice, Command::Logout),
+        (bob, Command::EndSession(SessionId([4; 16]))),
+        (bob, change_password(bob, 1)),
+        (bob, Command::EndSession(bob.session)),
+        (
+            alice,
+            Command::DeleteAccount(Some(Proof { account: alice.account, password_version: 1 })),
+        ),
+        (carol, Command::Logout),
     ];
     calls
         .into_iter()
         .map(|(user, command)| bench.scribe.call(Some(user.session), command))
         .collect()
+}
+
+fn change_password(user: User, password_version: i64) -> Command {
+    Command::ChangePassword(ChangePassword {
+        proof: Some(Proof { account: user.account, password_version }),
+        password_hash: "$argon2id$of-another".into(),
+    })
 }
 
 #[test]

@@ -9,11 +9,16 @@ use super::{
     merges::{stream, take_over},
     *,
 };
+use crate::chat::{CreateRoom, RoomId, RoomName, Topic};
 
 type Choice = (u8, u8, u8);
 
 const PAST_ACCOUNTS: [&str; 3] = ["alice", "bob", "carol"];
 const PEERS: [&str; 6] = ["@alice", "@bob", "@carol", "@dave", "@erin", "#room"];
+
+fn room() -> RoomName {
+    RoomName::parse("room").unwrap()
+}
 
 /// What clients know of one server.
 #[derive(Clone, Default)]
@@ -59,7 +64,7 @@ impl Life {
             0 => MessageId([1; 16]),
             len => self.messages[usize::from(n) % len],
         };
-        let command = match what % 16 {
+        let command = match what % 20 {
             0..=4 => send_command(peer, &format!("{what} {who} {which}"), None),
             5 => send_command(peer, "re", Some(message(which))),
             6 => Command::DeleteMessages(vec![message(which)]),
@@ -69,9 +74,23 @@ impl Life {
             9 => return bench.scribe.call(None, Command::TouchSession(user.session)),
             10 => return bench.scribe.create(if which % 2 == 0 { "dave" } else { "erin" }),
             11 => {
-                let proof = Proof { account: user.account, password_version: 1 };
+                let stale = Proof { account: user.account, password_version: 1 };
+                let proof = accounts::proof(bench, user).unwrap_or(stale);
                 return bench.scribe.login("alice", proof);
             }
+            13 => Command::EndSession(self.users[usize::from(which) % self.users.len()].session),
+            14 => accounts::change(bench, user, &format!("{who}-{which}")),
+            15 if which % 3 == 0 => Command::DeleteAccount(accounts::proof(bench, user)),
+            16 => {
+                let id = RoomId(bench.scribe.draw_id());
+                let (topic, private) = (Topic::default(), which % 4 == 0);
+                Command::CreateRoom(CreateRoom { room: room(), topic, private, id })
+            }
+            17 => Command::JoinRoom(room()),
+            18 => Command::TransferRoom {
+                room: room(),
+                username: Username::parse(peer.trim_start_matches(['@', '#'])).unwrap(),
+            },
             12 if !self.calls.is_empty() => {
                 return self.calls[usize::from(which) % self.calls.len()].0.clone();
             }
@@ -194,6 +213,37 @@ fn check(winner: &mut Bench, lives: &[&Life]) -> Result<(), TestCaseError> {
         .collect();
     let accounts = number(winner, "SELECT count(*) FROM accounts") as usize;
     prop_assert_eq!(accounts, PAST_ACCOUNTS.len() + created.len(), "one account a request");
+    prop_assert_eq!(number(winner, LEFT_BY_THE_DELETED), 0, "what the deleted left");
+    Ok(())
+}
+
+/// What no deleted account has: a live session, a password, a place in a conversation, a room with members.
+const LEFT_BY_THE_DELETED: &str = "SELECT count(*) FROM accounts a WHERE a.deleted AND (
+    a.password_hash <> ''
+    OR EXISTS (SELECT 1 FROM sessions s WHERE s.account = a.id AND s.end_time IS NULL)
+    OR EXISTS (SELECT 1 FROM members m WHERE m.account = a.id)
+    OR EXISTS (SELECT 1 FROM mentions m WHERE m.account = a.id)
+    OR EXISTS (SELECT 1 FROM conversations c JOIN members m ON m.conversation = c.id
+        WHERE c.owner = a.id AND NOT c.deleted))";
+
+/// Whoever ended a session, or was told that an account is gone, is not told otherwise by a merge.
+fn check_ends(winner: &mut Bench, lives: &[&Life]) -> Result<(), TestCaseError> {
+    for (update, result) in lives.iter().flat_map(|life| &life.calls) {
+        let ended = match (&update.command, result) {
+            (Command::EndSession(session), Ok(Outcome::SessionEnded)) => Some(*session),
+            (Command::Logout, Ok(Outcome::LoggedOut)) => update.session,
+            (Command::DeleteAccount(Some(proof)), Ok(Outcome::AccountDeleted)) => {
+                let gone = winner.read(|reader| reader.account(proof.account));
+                prop_assert_eq!(gone, None, "a deleted account is back");
+                update.session
+            }
+            _ => None,
+        };
+        let Some(ended) = ended else { continue };
+        let found =
+            winner.read(|reader| crate::store::rows::session_by_id(&mut reader.connection, ended));
+        prop_assert!(found.is_none_or(|found| found.end_time.is_some()), "{:?} is back", ended);
+    }
     Ok(())
 }
 
@@ -215,11 +265,14 @@ fn repeat_all(winner: &mut Bench, lives: &[&Life]) -> Result<(), TestCaseError> 
         let actor = lives.iter().flat_map(|life| &life.users);
         let actor =
             actor.clone().find(|user| Some(user.session) == update.session).unwrap().account;
-        let account = winner.read(|reader| reader.account(actor)).unwrap();
+        // Whoever is gone asks no more.
+        let Some(account) = winner.read(|reader| reader.account(actor)) else { continue };
         let session = match sessions.get(&account.id) {
             Some(session) => *session,
             None => {
-                let proof = Proof { account: account.id, password_version: 1 };
+                let known = winner.read(|reader| reader.credentials_of(account.id)).unwrap();
+                let password_version = known.password_version;
+                let proof = Proof { account: account.id, password_version };
                 let login = winner.scribe.login(account.username.as_str(), proof);
                 let Ok(Outcome::LoggedIn { session, .. }) = winner.run(&login) else {
                     return Err(TestCaseError::fail("no login"));
@@ -299,6 +352,7 @@ proptest! {
         }
         let lives = [&life_of_first, &life_of_second, &life_of_winner];
         check(&mut winner, &lives)?;
+        check_ends(&mut winner, &lives)?;
 
         // What is deleted on one side is gone.
         for loser in [&first, &second] {
@@ -346,6 +400,7 @@ proptest! {
         take_over(&mut third, &stream(&winner, common));
         take_over(&mut third, &streams[0]);
         check(&mut third, &lives)?;
+        check_ends(&mut third, &lives)?;
         repeat_all(&mut third, &lives)?;
         repeat_all(&mut winner, &lives)?;
         check(&mut winner, &lives)?;

@@ -1,5 +1,7 @@
 //! The room's tests: a bench that drives a writer entry by entry, and the facts it shows.
 
+mod account_merges;
+mod accounts;
 mod folders;
 mod idempotency;
 mod merges;

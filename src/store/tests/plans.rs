@@ -103,6 +103,24 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
     for update in lost.updates.iter().chain(&lost.updates) {
         winner.run(&update::decode(update).unwrap()).unwrap();
     }
+    let carol = bench.user("dora");
+    let phone = accounts::device(&mut bench, carol);
+    bench.send(carol, "@carol", "hi");
+    accounts::create_room(&mut bench, carol, "third");
+    accounts::join(&mut bench, bob, "third");
+    let command = accounts::change(&bench, carol, "new");
+    let (start, mut rival) = (bench.end(), bench.copy(Epoch { number: 3, server: ServerId(3) }));
+    bench.act(carol, command).unwrap();
+    bench.act(carol, Command::EndSession(phone.session)).unwrap();
+    accounts::delete(&mut bench, carol);
+    let lost = bench.read(|reader| {
+        listen(&mut reader.connection, &heard);
+        reader.merges(start, bench.end(), start, 1 << 20)
+    });
+    listen(&mut rival.writer.connection, &heard);
+    for update in lost.updates.iter().chain(&lost.updates) {
+        rival.run(&update::decode(update).unwrap()).unwrap();
+    }
     let far = Timestamp(i64::MAX);
     let expire = crate::chat::Expire { requests_before: far, deleted_before: far };
     let expire = bench.scribe.call(None, Command::Expire(expire));

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    chat::{CreateRoom, RoomId, RoomName, Topic, UpdateRoom},
+    chat::{ChangePassword, CreateRoom, RoomId, RoomName, Topic, UpdateRoom},
     store::Applied,
 };
 
@@ -20,7 +20,8 @@ fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
             (0..2).map(|n| MessageId::natural(1, 1, 5 + u64::from(*which % 64) + n)).collect();
         let room = RoomName::parse("room").unwrap();
         let username = Username::parse(["alice", "bob", "carol"][usize::from(*which) % 3]).unwrap();
-        let command = match what % 20 {
+        let proof = Some(Proof { account: user.account, password_version: 1 });
+        let command = match what % 24 {
             0..=2 => send_command(peer, &format!("{what} {who} {which}"), None),
             3 => Command::DeleteMessages(ids[..1].to_vec()),
             4 => Command::AcknowledgeMessages(ids),
@@ -46,6 +47,16 @@ fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
             }
             17 => Command::TransferRoom { room, username },
             18 if which % 8 == 0 => Command::DeleteRoom(room),
+            19 => Command::EndSession(users[usize::from(*which) % 3].session),
+            20 => Command::ChangePassword(ChangePassword {
+                proof,
+                password_hash: format!("$argon2id${which}"),
+            }),
+            21 if which % 4 == 0 => Command::DeleteAccount(proof),
+            22 => {
+                updates.push(bench.scribe.login("alice", proof.unwrap()));
+                continue;
+            }
             _ => match updates.get(usize::from(*which)) {
                 Some(earlier) => {
                     let repeat = earlier.clone();
@@ -110,16 +121,16 @@ proptest! {
         prop_assert_eq!(one.contents(), other.contents());
         prop_assert_eq!(results.len(), entries.len() - 1);
 
-        let id = |username: &str| {
-            let username = Username::parse(username).unwrap();
-            let account = one.read(|reader| reader.credentials(&username))[0].account.id;
-            User { account, session: SessionId([0; 16]) }
-        };
         for viewer in ["alice", "bob", "carol"] {
+            let username = Username::parse(viewer).unwrap();
+            let found = one.read(|reader| reader.credentials(&username));
+            // Whoever is gone counts nothing.
+            let Some(found) = found.first() else { continue };
+            let user = User { account: found.account.id, session: SessionId([0; 16]) };
             for peer in ["@alice", "@bob", "@carol", "#room"] {
                 prop_assert_eq!(
-                    counts(&one, id(viewer), peer),
-                    counts_by_looking(&one, id(viewer), peer),
+                    counts(&one, user, peer),
+                    counts_by_looking(&one, user, peer),
                     "{} of {}", viewer, peer
                 );
             }

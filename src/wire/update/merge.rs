@@ -3,9 +3,9 @@
 use super::{UnreadableUpdate, array, decode_ids, encode_ids, id, rooms, unreadable, wire};
 use crate::chat::{
     AccountId, Body, Call, DeviceName, Fingerprint, LostEpoch, Merge, MergeStep, MergedAccount,
-    MergedConversation, MergedEdit, MergedMessage, MergedOutcome, MergedRead, MergedRequest,
-    MergedSession, MessageId, Refusal, RequestId, RequestKey, RequestScope, RoomId, SeenEpoch,
-    SessionId, Timestamp, TokenHash, Username,
+    MergedConversation, MergedEdit, MergedMessage, MergedOutcome, MergedPassword, MergedRead,
+    MergedRequest, MergedSession, MessageId, Refusal, RequestId, RequestKey, RequestScope, RoomId,
+    SeenEpoch, SessionId, Timestamp, TokenHash, Username,
 };
 
 pub(super) fn encode(merge: &Merge) -> wire::Merge {
@@ -35,6 +35,8 @@ pub(super) fn encode(merge: &Merge) -> wire::Merge {
             time_micros: edit.time.0,
             common_seq: edit.common,
         }),
+        MergeStep::Password(password) => Step::Password(encode_password(password)),
+        MergeStep::AccountDeleted(account) => Step::DeletedAccountId(account.0.to_vec()),
         MergeStep::Request => {
             return wire::Merge { request: merge.request.as_ref().map(encode_request), step: None };
         }
@@ -75,6 +77,8 @@ pub(super) fn decode(merge: wire::Merge) -> Result<Merge, UnreadableUpdate> {
             time: Timestamp(edit.time_micros),
             common: edit.common_seq,
         }),
+        Some(Step::Password(password)) => MergeStep::Password(decode_password(password)?),
+        Some(Step::DeletedAccountId(account)) => MergeStep::AccountDeleted(account_id(&account)?),
         None if request.is_some() => MergeStep::Request,
         None => return Err(unreadable("merge step")),
     };
@@ -115,12 +119,11 @@ fn encode_account(account: &MergedAccount) -> wire::MergedAccount {
         password_version: account.password_version,
         create_time_micros: account.create_time.0,
         deleted: account.deleted,
-        session: Some(encode_session(&account.session)),
+        session: account.session.as_ref().map(encode_session),
     }
 }
 
 fn decode_account(account: wire::MergedAccount) -> Result<MergedAccount, UnreadableUpdate> {
-    let session = account.session.ok_or_else(|| unreadable("session"))?;
     Ok(MergedAccount {
         account: account_id(&account.account_id)?,
         username: username(&account.username)?,
@@ -129,7 +132,7 @@ fn decode_account(account: wire::MergedAccount) -> Result<MergedAccount, Unreada
         password_version: account.password_version,
         create_time: Timestamp(account.create_time_micros),
         deleted: account.deleted,
-        session: decode_session(session)?,
+        session: account.session.map(decode_session).transpose()?,
     })
 }
 
@@ -143,6 +146,8 @@ fn encode_session(session: &MergedSession) -> wire::MergedSession {
         create_time_micros: session.create_time.0,
         last_used_micros: session.last_used.0,
         end_time_micros: session.end_time.map(|time| time.0),
+        common_seq: session.common,
+        began_before: session.began_before,
     }
 }
 
@@ -158,6 +163,30 @@ fn decode_session(session: wire::MergedSession) -> Result<MergedSession, Unreada
         create_time: Timestamp(session.create_time_micros),
         last_used: Timestamp(session.last_used_micros),
         end_time: session.end_time_micros.map(Timestamp),
+        common: session.common_seq,
+        began_before: session.began_before,
+    })
+}
+
+fn encode_password(password: &MergedPassword) -> wire::MergedPassword {
+    wire::MergedPassword {
+        account_id: password.account.0.to_vec(),
+        password_hash: password.password_hash.clone(),
+        password_version: password.password_version,
+        spared_session_id: password.spared.0.to_vec(),
+        known_seq: password.known,
+        common_seq: password.common,
+    }
+}
+
+fn decode_password(password: wire::MergedPassword) -> Result<MergedPassword, UnreadableUpdate> {
+    Ok(MergedPassword {
+        account: account_id(&password.account_id)?,
+        password_hash: password.password_hash,
+        password_version: password.password_version,
+        spared: id(&password.spared_session_id, SessionId::from_slice, "session id")?,
+        known: password.known_seq,
+        common: password.common_seq,
     })
 }
 

@@ -3,6 +3,7 @@
 //! `kill_twenty`, and so have forged calls between servers, `strangers`.
 
 mod clients;
+mod deletion;
 mod frozen;
 mod identity;
 mod restarts;

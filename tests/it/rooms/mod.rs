@@ -35,13 +35,13 @@ macro_rules! call {
 }
 use call;
 
-async fn create(user: &User, room: &str, private: bool) -> Result<Conversation, Status> {
+pub(crate) async fn create(user: &User, room: &str, private: bool) -> Result<Conversation, Status> {
     let (request_id, room) = (request_id(), room.into());
     let request = CreateRoomRequest { request_id, room, topic: "about".into(), private };
     Ok(call!(user, conversations.create_room(request))?.conversation.expect("the room"))
 }
 
-async fn join(user: &User, room: &str) -> Result<Conversation, Status> {
+pub(crate) async fn join(user: &User, room: &str) -> Result<Conversation, Status> {
     let request = JoinRoomRequest { request_id: request_id(), room: room.into() };
     Ok(call!(user, conversations.join_room(request))?.conversation.expect("the room"))
 }

@@ -6,7 +6,7 @@ use diesel::{
 };
 
 use super::{
-    super::{Context, Stop, session},
+    super::{Context, Stop, departure, session},
     outcomes,
 };
 use crate::{
@@ -40,7 +40,18 @@ pub(super) fn merge(
     for old_name in &merged.old_names {
         remember_name(context, old_name, key)?;
     }
-    merge_session(context, &merged.session)
+    match &merged.session {
+        Some(session) => merge_session(context, session),
+        None => Ok(()),
+    }
+}
+
+/// An account that the other side deleted is deleted.
+pub(super) fn delete(context: &mut Context<'_>, account: AccountId) -> Result<(), Stop> {
+    match rows::account_by_id(context.connection, account)? {
+        Some(account) if !account.deleted => departure::depart(context, &account),
+        _ => Ok(()),
+    }
 }
 
 /// The account that a repeat of the same call has made here.
@@ -52,12 +63,13 @@ fn twin(
         return Ok(None);
     };
     let Some(Kind::Session(session)) = outcomes::known(context, request)? else { return Ok(None) };
-    let account: i64 = sessions::table
+    let account: Option<i64> = sessions::table
         .find(session)
         .select(sessions::account)
         .first(context.connection)
+        .optional()
         .map_err(StoreError::database("read the session of an earlier call"))?;
-    Ok(Some(rows::account_by_key(context.connection, account)?))
+    account.map(|account| Ok(rows::account_by_key(context.connection, account)?)).transpose()
 }
 
 fn name_twin(context: &mut Context<'_>, lost: AccountId, key: i64) -> Result<(), Stop> {
@@ -137,7 +149,7 @@ fn remember_name(context: &mut Context<'_>, name: &Username, account: i64) -> Re
 }
 
 /// Takes over a session. One that ended on either side has ended, and so has a token; one that was
-/// renewed on both is proved by a token of each.
+/// renewed on both is proved by a token of each. One that this side removed ended here long ago.
 pub(super) fn merge_session(context: &mut Context<'_>, merged: &MergedSession) -> Result<(), Stop> {
     let Some(account) = rows::account_by_id(context.connection, merged.account)? else {
         return Ok(());
@@ -147,6 +159,7 @@ pub(super) fn merge_session(context: &mut Context<'_>, merged: &MergedSession) -
             refresh(context, &account, &known, merged)?;
             known.id
         }
+        None if merged.began_before => return Ok(()),
         None => insert_session(context, &account, merged)?,
     };
     let mut ended = false;
@@ -205,7 +218,9 @@ fn insert_session(
     account: &AccountRow,
     merged: &MergedSession,
 ) -> Result<i64, Stop> {
-    let end_time = merged.end_time.map(|time| time.0);
+    // It was proved by a password that counts no more.
+    let outdated = account.deleted || account.password_position > merged.common as i64;
+    let end_time = merged.end_time.map(|time| time.0).or(outdated.then_some(context.time));
     let row = SessionRow {
         id: context.position,
         session_id: merged.session.0.to_vec(),

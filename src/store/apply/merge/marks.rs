@@ -40,7 +40,7 @@ pub(super) fn deleted(
         let around = atlas.around(context, message.conversation)?;
         if message.sender == account.id {
             let time = context.time;
-            remove::for_everyone(context, account.id, time, &around, message)?;
+            remove::for_everyone(context, &account, time, &around, message)?;
             continue;
         }
         let hidden = rows::hidden_among(context.connection, account.id, &[message.id])?;

@@ -1,10 +1,13 @@
-//! Messages of the other side.
+//! Messages of the other side. What a deleted account sent, or was sent, stands in the history of whoever is
+//! left; where nobody is, it stands without its body.
 
 use diesel::{ExpressionMethods as _, RunQueryDsl as _, insert_into};
 
 use super::{
     super::{
-        Context, Stop, acknowledge, mentions, remove, send,
+        Context, Stop, acknowledge,
+        departure::is_read_by_somebody,
+        expire, mentions, remove, send,
         surroundings::{Atlas, posted},
     },
     outcomes,
@@ -16,7 +19,7 @@ use crate::{
     store::{
         aliases,
         error::StoreError,
-        rows::{self, AccountRow, ConversationRow, MessageRow},
+        rows::{self, AccountRow, ConversationRow, DIRECT, MessageRow},
         schema::message_aliases,
     },
     wire::log::stored_outcome::Kind,
@@ -117,12 +120,14 @@ fn insert(
     sender: &AccountRow,
     conversation: &ConversationRow,
 ) -> Result<(), Stop> {
+    let is_purged = conversation.kind == DIRECT && !is_read_by_somebody(context, conversation.id)?;
+    let body = merged.body.as_ref().filter(|_| !is_purged);
     let message = Message {
         id: merged.message,
         conversation: rows::place(context.connection, conversation)?.seen_by(sender.public_id()?),
         seq: conversation.last_seq + 1,
         sender: sender.name()?,
-        body: merged.body.as_ref().map(|body| body.as_str().to_owned()).unwrap_or_default(),
+        body: body.map(|body| body.as_str().to_owned()).unwrap_or_default(),
         reply_to: match merged.reply_to {
             Some(id) => Some(present_id(context, id)?),
             None => None,
@@ -139,6 +144,9 @@ fn insert(
     context.record("messages", &[(&merged.message.0).into(), edited.into(), received.into()]);
     if merged.message.log_seq() as i64 != context.position {
         note_alias(context, merged.message, context.position)?;
+    }
+    if is_purged {
+        return expire::blank_messages(context, conversation.id, message.seq - 1, message.seq);
     }
     let row = rows::message_by_key(context.connection, context.position)?;
     let mentioned = mentions::find(context, conversation.id, sender.id, &row.body)?;
@@ -175,8 +183,11 @@ fn merge_marks(
         row = rows::message_by_key(context.connection, key)?;
     }
     let Some((by, time)) = merged.deletion.filter(|_| !row.deleted) else { return Ok(()) };
-    let by = rows::account_by_id(context.connection, by)?.map_or(row.sender, |by| by.id);
-    remove::for_everyone(context, by, time.0, &around, row)
+    let by = match rows::account_by_id(context.connection, by)? {
+        Some(by) => by,
+        None => rows::account_by_key(context.connection, row.sender)?,
+    };
+    remove::for_everyone(context, &by, time.0, &around, row)
 }
 
 /// Whether a receipt at this time is earlier than what is known.

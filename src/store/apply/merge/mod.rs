@@ -11,6 +11,7 @@ mod accounts;
 mod marks;
 mod messages;
 mod outcomes;
+mod passwords;
 mod rooms;
 
 use diesel::{
@@ -41,6 +42,8 @@ pub(super) fn merge(context: &mut Context<'_>, merge: &Merge) -> Result<Outcome,
         MergeStep::Read(read) => marker = marks::read(context, read)?,
         MergeStep::Room(room) => rooms::merge(context, room, request)?,
         MergeStep::Edited(edit) => rooms::merge_edit(context, edit)?,
+        MergeStep::Password(password) => passwords::merge(context, password)?,
+        MergeStep::AccountDeleted(account) => accounts::delete(context, *account)?,
         MergeStep::Request => {}
     }
     if let Some(request) = request {

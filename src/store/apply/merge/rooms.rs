@@ -2,7 +2,7 @@
 //!
 //! A room is the same one on both sides if its id is; of two that have one name, the other side's is
 //! renamed. Closing and removing win; topic, privacy and owner are this side's if they changed here after
-//! the divergence.
+//! the divergence. An account that was deleted here comes into no room and owns none.
 
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, insert_into,
@@ -122,15 +122,16 @@ fn change(
     let Some(owner) = rows::account_by_id(context.connection, merged.owner)? else {
         return Ok(room);
     };
-    if rows::member(context.connection, owner.id, room.id)?.is_none() {
+    if !owner.deleted && rows::member(context.connection, owner.id, room.id)?.is_none() {
         come(context, &room, &owner)?;
     }
+    let owner = if owner.deleted { room.owner } else { Some(owner.id) };
     // What was said in private stays with those who were there.
     let opens = room.private && !merged.private;
     let changed = ConversationRow {
         topic: merged.topic.as_str().into(),
         private: merged.private,
-        owner: Some(owner.id),
+        owner,
         open_seq: if opens { room.last_seq } else { room.open_seq },
         ..room
     };
@@ -148,7 +149,7 @@ fn merge_membership(
     let Some(account) = rows::account_by_id(context.connection, account)? else { return Ok(()) };
     let here = rows::member(context.connection, account.id, room.id)?.is_some();
     match (member, here) {
-        (true, false) if !was_removed(context, room, account.id, common)? => {
+        (true, false) if !account.deleted && !was_removed(context, room, account.id, common)? => {
             come(context, room, &account)
         }
         (false, true) if room.owner != Some(account.id) => go(context, room, &account),

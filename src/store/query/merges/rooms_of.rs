@@ -8,7 +8,9 @@ use diesel::{
 
 use super::Translator;
 use crate::{
-    chat::{Body, MergeStep, MergedEdit, MergedRoom, MessageId, RoomId, Timestamp, Topic},
+    chat::{
+        AccountId, Body, MergeStep, MergedEdit, MergedRoom, MessageId, RoomId, Timestamp, Topic,
+    },
     store::{
         aliases,
         error::StoreError,
@@ -17,6 +19,9 @@ use crate::{
         schema::{conversations, membership_changes},
     },
 };
+
+/// A room's row, and when it was created and closed.
+pub(super) type Found = (ConversationRow, i64, Option<i64>);
 
 impl Translator<'_> {
     /// The message if this entry's edit is its newest one.
@@ -50,7 +55,6 @@ impl Translator<'_> {
         let key = moved.first().map_or(self.position, |(room, ..)| *room);
         let columns =
             (ConversationRow::as_select(), conversations::create_time, conversations::delete_time);
-        type Found = (ConversationRow, i64, Option<i64>);
         let connection = &mut self.reader.connection;
         let open = || conversations::table.filter(conversations::kind.eq(sql::<BigInt>("2")));
         let mut found: Option<Found> = open()
@@ -67,11 +71,39 @@ impl Translator<'_> {
                 .optional()
                 .map_err(StoreError::database("read the room that an entry changed"))?;
         }
-        let Some((row, create_time, delete_time)) = found else { return Ok(None) };
         let membership = match moved[..] {
             [(_, account, member)] => Some((self.account_id(account)?, member)),
             _ => None,
         };
+        match found {
+            Some(found) => self.merged_room(found, membership),
+            None => Ok(None),
+        }
+    }
+
+    /// The owner that the room of this step has by now, if that account was created after the entry: a room
+    /// comes with its owner, or it could not be made.
+    pub(super) fn later_owner(
+        &mut self,
+        step: &MergeStep,
+    ) -> Result<Option<MergeStep>, StoreError> {
+        let MergeStep::Room(room) = step else { return Ok(None) };
+        let owner = rows::account_by_id(&mut self.reader.connection, room.owner)?;
+        let Some(owner) = owner.filter(|owner| owner.id > self.position) else { return Ok(None) };
+        let account = self.account_at(owner.id)?;
+        Ok(account.map(|account| MergeStep::Account(Box::new(account))))
+    }
+
+    /// `None` for a room of both sides that was closed for its owner's account was deleted: whether anybody is
+    /// in it there, the other side knows.
+    pub(super) fn merged_room(
+        &mut self,
+        (row, create_time, delete_time): Found,
+        membership: Option<(AccountId, bool)>,
+    ) -> Result<Option<MergedRoom>, StoreError> {
+        if row.forsaken && row.id <= self.side.common as i64 {
+            return Ok(None);
+        }
         let owner = row.owner.ok_or_else(|| rows::malformed("room's owner"))?;
         Ok(Some(MergedRoom {
             room: room_id(&row)?,

@@ -50,7 +50,7 @@ impl Translator<'_> {
         let scope = self.scope(call, &scope)?;
         let kind = StoredOutcome::decode(outcome.as_slice()).ok().and_then(|outcome| outcome.kind);
         let outcome = self.outcome(kind.ok_or_else(malformed)?)?;
-        Ok(Some(MergedRequest { key, call, scope, outcome }))
+        Ok(outcome.map(|outcome| MergedRequest { key, call, scope, outcome }))
     }
 
     fn scope(&mut self, call: Call, scope: &[u8]) -> Result<RequestScope, StoreError> {
@@ -63,12 +63,12 @@ impl Translator<'_> {
         Ok(RequestScope::Account(self.account_id(key)?))
     }
 
-    fn outcome(&mut self, kind: Kind) -> Result<MergedOutcome, StoreError> {
-        Ok(match kind {
+    /// `None` for a session that ended long ago.
+    fn outcome(&mut self, kind: Kind) -> Result<Option<MergedOutcome>, StoreError> {
+        Ok(Some(match kind {
             Kind::Done(_) => MergedOutcome::Done,
             Kind::Session(key) => {
-                let session = self.session_row(key)?;
-                let session = session.ok_or_else(|| rows::malformed("outcome"))?;
+                let Some(session) = self.session_row(key)? else { return Ok(None) };
                 MergedOutcome::Session(session.public_id()?)
             }
             Kind::Message(key) => {
@@ -83,13 +83,21 @@ impl Translator<'_> {
             Kind::Refusal(number) => MergedOutcome::Refused(
                 Refusal::from_number(number).ok_or_else(|| rows::malformed("outcome"))?,
             ),
-        })
+        }))
     }
 
     /// The account that the entry created, with its first session.
     pub(super) fn account_here(&mut self) -> Result<Option<MergedAccount>, StoreError> {
+        self.account_at(self.position)
+    }
+
+    /// The account that the entry at this position created, with its first session.
+    pub(super) fn account_at(
+        &mut self,
+        position: i64,
+    ) -> Result<Option<MergedAccount>, StoreError> {
         let row: Option<AccountRow> = accounts::table
-            .find(self.position)
+            .find(position)
             .select(AccountRow::as_select())
             .first(&mut self.reader.connection)
             .optional()
@@ -102,7 +110,8 @@ impl Translator<'_> {
             .load(&mut self.reader.connection)
             .map_err(StoreError::database("read an account's old names"))?;
         let username = |name: &str| Username::parse(name).map_err(|_| rows::malformed("username"));
-        let Some(session) = self.session_here()? else { return Ok(None) };
+        let session = self.session_row(position)?;
+        let session = session.map(|row| self.merged_session(row)).transpose()?;
         Ok(Some(MergedAccount {
             account: row.public_id()?,
             username: username(&row.username)?,
@@ -300,6 +309,8 @@ impl Translator<'_> {
             create_time: Timestamp(row.create_time),
             last_used: Timestamp(row.last_used),
             end_time: row.end_time.map(Timestamp),
+            common: self.side.common,
+            began_before: row.id <= self.side.common as i64,
         })
     }
 
