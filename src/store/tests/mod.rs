@@ -10,6 +10,7 @@ mod replicas;
 mod room_merges;
 mod rooms;
 mod schema;
+mod search;
 mod sessions;
 mod snapshots;
 mod threads;
