@@ -115,9 +115,10 @@ impl Reader {
 }
 
 fn start(token: &str) -> Result<Start, Refusal> {
-    let numbers = page::read_numbers(token)?;
+    let numbers = page::read_numbers::<4>(token)?;
     Ok(match numbers {
         None => Start { top: i64::MAX, bottom: 0, shown: None },
+        Some([top, bottom, ..]) if bottom < 0 || top < bottom => return Err(page::bad_token()),
         Some([top, bottom, 0, 0]) => Start { top, bottom, shown: None },
         Some([top, bottom, score, key]) => Start { top, bottom, shown: Some((score, key)) },
     })
@@ -166,7 +167,7 @@ impl Looking<'_> {
                 next_page_token.clear();
                 break;
             }
-            at = Start { top: oldest - 1, bottom: 0, shown: None };
+            at = Start { top: oldest.saturating_sub(1), bottom: 0, shown: None };
             next_page_token = page::number_token(&[at.top, 0, 0, 0]);
         }
         Ok(Some(SearchPage { found: self.show(shown)?, next_page_token }))
