@@ -18,6 +18,7 @@ mod mention;
 mod merge;
 mod name;
 mod outcome;
+mod search;
 mod signal;
 mod text;
 mod view;
@@ -39,6 +40,7 @@ pub use merge::{
 };
 pub use name::{AccountName, ConversationName, RoomName, Username};
 pub use outcome::{Outcome, Refusal};
+pub use search::{Phrase, SearchQuery, stands_alone, words};
 pub use signal::{Signal, SignalKind};
 pub use text::{Body, DeviceName, Glob, Password, Topic};
 pub use view::{Account, Conversation, Member, Message, Session};

@@ -3,7 +3,7 @@
 use super::outbox::Unsent;
 use crate::{
     client::ServerAnswer,
-    wire::chat::{Account, Conversation, Member, Message, Session},
+    wire::chat::{Account, Conversation, Member, Message, Session, Snippet},
 };
 
 /// An answer.
@@ -26,7 +26,7 @@ pub(super) enum Answer {
     /// Messages by rising seq.
     History { messages: Vec<Message>, has_more: bool },
     /// Messages of any conversation, the best first.
-    Found { messages: Vec<Message>, has_more: bool },
+    Found { messages: Vec<FoundMessage>, has_more: bool },
     /// Where the read marker is.
     Read { conversation: String, read_seq: i64 },
     /// So many messages are gone.
@@ -81,6 +81,15 @@ pub(super) enum MemberNews {
     Owner,
 }
 
+/// A message that a search found.
+#[derive(Clone, Debug)]
+pub(super) struct FoundMessage {
+    /// The message.
+    pub(super) message: Message,
+    /// What to show of it; empty from a server that does not say.
+    pub(super) snippet: Snippet,
+}
+
 /// One conversation of an inbox.
 #[derive(Clone, Debug)]
 pub(super) struct InboxEntry {
@@ -95,9 +104,8 @@ impl Answer {
     pub(super) fn messages(&self) -> Vec<&Message> {
         match self {
             Answer::Inbox(entries) => entries.iter().flat_map(|entry| &entry.unread).collect(),
-            Answer::History { messages, .. } | Answer::Found { messages, .. } => {
-                messages.iter().collect()
-            }
+            Answer::History { messages, .. } => messages.iter().collect(),
+            Answer::Found { messages, .. } => messages.iter().map(|found| &found.message).collect(),
             _ => Vec::new(),
         }
     }

@@ -1,16 +1,16 @@
 //! Doing what a command says.
 
-use std::env;
+use std::{env, iter};
 
 use zeroize::Zeroizing;
 
 use super::{
-    answer::{Answer, MemberNews, RoomNews},
+    answer::{Answer, FoundMessage, MemberNews, RoomNews},
     command::Command,
     exit::Failure,
     inbox, rooms,
 };
-use crate::client::Client;
+use crate::{client::Client, wire::chat::Snippet};
 
 /// So many messages are found at once; more of them help nobody.
 const FOUND: i32 = 50;
@@ -84,11 +84,7 @@ async fn with_messages(client: &Client, command: &Command) -> Result<Answer, Fai
             Ok(Answer::Deleted(ids.len()))
         }
         Command::Edit { id, body } => Ok(Answer::Edited(client.edit(id, body).await?)),
-        Command::Search { query, conversation } => {
-            let found = client.search(query, conversation, FOUND, "").await?;
-            let has_more = !found.next_page_token.is_empty();
-            Ok(Answer::Found { messages: found.messages, has_more })
-        }
+        Command::Search { query, conversation } => search(client, query, conversation).await,
         command => with_rooms(client, command).await,
     }
 }
@@ -138,6 +134,21 @@ async fn with_rooms(client: &Client, command: &Command) -> Result<Answer, Failur
         }
         command => unreachable!("{command:?} is done by whoever reads lines"),
     })
+}
+
+/// The best messages that hold these words; goes on while pages are empty.
+async fn search(client: &Client, query: &str, conversation: &str) -> Result<Answer, Failure> {
+    let (mut messages, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = client.search(query, conversation, FOUND, &token).await?;
+        let snippets = page.snippets.into_iter().chain(iter::repeat(Snippet::default()));
+        let found = page.messages.into_iter().zip(snippets);
+        messages.extend(found.map(|(message, snippet)| FoundMessage { message, snippet }));
+        token = page.next_page_token;
+        if token.is_empty() || !messages.is_empty() {
+            return Ok(Answer::Found { messages, has_more: !token.is_empty() });
+        }
+    }
 }
 
 async fn users(client: &Client, pattern: &str) -> Result<Answer, Failure> {

@@ -74,7 +74,7 @@ pub enum Once {
     },
     /// Find messages, the best first.
     Search {
-        /// Words; "a phrase"; beg* for words that begin so.
+        /// Words, all of which must be there; '"a phrase"'; 'beg*' for words that begin so; from:USER.
         #[arg(required = true)]
         words: Vec<String>,
         /// Search this conversation alone.

@@ -63,7 +63,7 @@ impl Failure {
                 let address = metadata.and_then(|metadata| metadata.get("leader_address"));
                 Failure::NotLeader(address.filter(|address| !address.is_empty()).cloned())
             }
-            (_, "NO_LEADER" | "NO_QUORUM" | "STORAGE_FULL") => {
+            (_, "NO_LEADER" | "NO_QUORUM" | "STORAGE_FULL" | "SEARCH_NOT_READY") => {
                 Failure::NotNow(words_or(status, reason))
             }
             (Code::Unauthenticated, "NO_SESSION") => Failure::NoSession(words_or(status, reason)),

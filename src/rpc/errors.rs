@@ -96,6 +96,12 @@ pub(super) fn too_many(what: &str) -> Status {
     Status::with_error_details(Code::ResourceExhausted, format!("too many {what}"), details)
 }
 
+/// The search index lacks what it must hold.
+pub(super) fn search_not_ready() -> Status {
+    let words = "the search index is being built; search again in a moment";
+    unavailable(words.into(), "SEARCH_NOT_READY", HashMap::new())
+}
+
 /// What later versions bring.
 pub(super) fn not_yet(call: &str) -> Status {
     Status::unimplemented(format!("{call} comes with a later version of this server"))

@@ -10,8 +10,8 @@ use super::{
     errors,
 };
 use crate::{
-    chat::{Body, Command, ConversationName, MessageId, Outcome, SendMessage},
-    store::Around,
+    chat::{Body, Command, ConversationName, MessageId, Outcome, SearchQuery, SendMessage},
+    store::{Around, SnippetPart},
     wire::chat::{
         self as proto, list_messages_request::Position, message_service_server::MessageService,
     },
@@ -123,8 +123,30 @@ impl MessageService for Messages {
 
     async fn search_messages(
         &self,
-        _: Request<proto::SearchMessagesRequest>,
+        request: Request<proto::SearchMessagesRequest>,
     ) -> Result<Response<proto::SearchMessagesResponse>, Status> {
-        Err(errors::not_yet("SearchMessages"))
+        let caller = self.context.caller(request.metadata()).await?;
+        let request = request.into_inner();
+        let query = parse("query", SearchQuery::parse(&request.query))?;
+        let conversation = match request.conversation.as_str() {
+            "" => None,
+            name => Some(parse("conversation", ConversationName::parse(name))?),
+        };
+        let read = self.context.read_as(caller, move |reader| {
+            let (size, token) = (request.page_size, &request.page_token);
+            reader.search(caller.account, &query, conversation.as_ref(), size, token)
+        });
+        let page = read.await?.ok_or_else(errors::search_not_ready)?;
+        let (messages, snippets): (Vec<_>, Vec<_>) = page.found.into_iter().unzip();
+        Ok(Response::new(proto::SearchMessagesResponse {
+            messages: messages.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
+            snippets: snippets.into_iter().map(snippet).collect(),
+        }))
     }
+}
+
+fn snippet(parts: Vec<SnippetPart>) -> proto::Snippet {
+    let part = |part: SnippetPart| proto::SnippetPart { text: part.text, found: part.found };
+    proto::Snippet { parts: parts.into_iter().map(part).collect() }
 }

@@ -8,6 +8,7 @@
 //! configuration, the stop signal and, in tests, the port.
 
 mod housekeeping;
+mod indexing;
 #[cfg(test)]
 mod tests;
 
@@ -209,6 +210,7 @@ impl Serving {
         let chores = housekeeping::run(running.handle.clone(), config.retention.clone());
         let stopping = stop.clone();
         tasks.spawn(async move { stopping.run_until_cancelled(chores).await });
+        tasks.spawn(indexing::run(running.handle.store().clone(), stop.clone()));
         Ok(Serving { tasks, listening: listening.abort_handle(), stop })
     }
 

@@ -10,9 +10,12 @@ use diesel::{
 use super::{
     error::StoreError,
     rows::{AccountRow, ConversationRow, MessageRow},
-    schema::{account_aliases, accounts, conversations, message_aliases, messages, room_aliases},
+    schema::{
+        account_aliases, accounts, aliases as name_aliases, conversations, message_aliases,
+        messages, room_aliases,
+    },
 };
-use crate::chat::{AccountId, MessageId, RoomId};
+use crate::chat::{AccountId, MessageId, RoomId, Username};
 
 /// The message with this id, wherever it stands by now. What stands at the natural place of a message
 /// that moved is another one, so the ids are compared.
@@ -64,6 +67,18 @@ pub(super) fn account(
         .first(connection)
         .optional()
         .map_err(StoreError::database("read an account by its lost id"))
+}
+
+/// The accounts that had this name before a merge gave it to another one.
+pub(super) fn former(
+    connection: &mut SqliteConnection,
+    name: &Username,
+) -> Result<Vec<i64>, StoreError> {
+    name_aliases::table
+        .filter(name_aliases::old_name.eq(name.as_str()))
+        .select(name_aliases::account)
+        .load(connection)
+        .map_err(StoreError::database("find who had a name"))
 }
 
 /// The room with this id, a closed one included.

@@ -17,6 +17,7 @@ const CURRENT: &str = "CURRENT";
 const CURRENT_NEW: &str = "CURRENT.new";
 const LOCAL: &str = "local.db";
 const DATABASE: &str = "chat.db";
+const SEARCH: &str = "search.db";
 const STAGED: &str = "staged";
 const GENERATION: &str = "gen-";
 const RESET: &str = "reset-";
@@ -66,6 +67,11 @@ impl Folder {
 
     pub(super) fn local_path(&self) -> PathBuf {
         self.root.join(LOCAL)
+    }
+
+    /// The search index. Not in a generation's folder: it is derived, and outlives what it is derived from.
+    pub(super) fn search_path(&self) -> PathBuf {
+        self.root.join(SEARCH)
     }
 
     pub(super) fn database(&self, generation: u64) -> PathBuf {

@@ -18,11 +18,12 @@ use super::{
     local::LocalStore,
     log,
     pool::{Pool, Reader},
+    search::{Indexer, Search},
     snapshot,
     writer::Writer,
 };
 use crate::{
-    cluster::{LocalState, LogSummary, Position},
+    cluster::{LocalState, LogSummary, Position, Seq},
     failpoint::{self, Point},
 };
 
@@ -88,11 +89,15 @@ impl Store {
         let log = log::summary(&mut connection)?;
         local.begin_life(log.as_ref().map(|log| log.lineage))?;
         let state = local.state().clone();
+        let end = log.as_ref().map_or(0, |log| log.last.seq);
+        let search = Arc::new(Search::new(folder.search_path(), end));
         let shared = Arc::new(Shared {
             folder,
             local: Mutex::new(local),
             generation: AtomicU64::new(generation),
-            pool: Pool::new(options.readers),
+            committed: AtomicU64::new(end),
+            pool: Pool::new(options.readers, search.clone()),
+            search,
         });
         let writer = Writer::new(connection, shared.clone())?;
         Ok(Opened { store: Store { shared }, writer, local: state, log })
@@ -151,6 +156,26 @@ impl Store {
         self.shared.folder.staging_path(name)
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Who builds the search index: one for each data folder.
+    pub fn indexer(&self) -> Indexer {
+        Indexer::new(self.shared.clone())
+    }
+
+    /// The end of the log that is committed here.
+    pub fn committed(&self) -> Seq {
+        self.shared.committed.load(Ordering::SeqCst)
+    }
+
+    /// From now on a search is not answered before the index holds everything up to here.
+    pub fn demand_index(&self, until: Seq) {
+        self.shared.search.demand(until);
+    }
+
     /// The databases that were set aside with updates that the common history lacks.
     pub fn diverged(&self) -> Result<Vec<DivergedFile>, StoreError> {
         self.shared.folder.diverged()
@@ -168,7 +193,10 @@ pub(super) struct Shared {
     local: Mutex<LocalStore>,
     /// The one in use; only the writer changes it.
     generation: AtomicU64,
+    /// The end of the log that is committed.
+    committed: AtomicU64,
     pool: Pool,
+    pub(super) search: Arc<Search>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -206,12 +234,16 @@ impl Shared {
         Ok(connection)
     }
 
-    fn generation(&self) -> u64 {
+    pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }
 
-    fn database(&self) -> PathBuf {
+    pub(super) fn database(&self) -> PathBuf {
         self.folder.database(self.generation())
+    }
+
+    pub(super) fn note_committed(&self, end: Seq) {
+        self.committed.store(end, Ordering::SeqCst);
     }
 
     fn local(&self) -> MutexGuard<'_, LocalStore> {

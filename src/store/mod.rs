@@ -15,7 +15,8 @@
 //!
 //! On disk a data folder holds `LOCK`, `local.db` (what this server promised; never part of a snapshot),
 //! `CURRENT` (the name of the generation in use), one generation folder with `chat.db`, `staged/` for
-//! snapshots under way, and what was set aside: `reset-<n>` and `diverged-<n>`.
+//! snapshots under way, `search.db` (derived; may be deleted), and what was set aside: `reset-<n>` and
+//! `diverged-<n>`.
 
 mod aliases;
 mod apply;
@@ -33,6 +34,7 @@ mod query;
 mod rooms;
 mod rows;
 mod schema;
+mod search;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -46,7 +48,9 @@ pub use handle::{OpenOptions, Opened, Store};
 pub use pool::Reader;
 pub use query::{
     Answer, Around, Credentials, KnownSession, Merges, MessagePage, Page, Replay, Resume,
+    SearchPage,
 };
+pub use search::{Indexer, SnippetPart};
 pub use snapshot::verify_snapshot;
 pub use thread::{Completion, WriterCommand, WriterHandle};
 pub use writer::{Applied, Writer};

@@ -9,12 +9,13 @@ use std::{
 use diesel::{SqliteConnection, connection::SimpleConnection as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{connection, error::StoreError};
+use super::{connection, error::StoreError, search::Search};
 
 /// A connection that reads one consistent snapshot of what is committed. Its queries stand in the
 /// room's `query` files.
 pub struct Reader {
     pub(super) connection: SqliteConnection,
+    pub(super) search: Arc<Search>,
     generation: u64,
 }
 
@@ -38,6 +39,7 @@ impl Reader {
 }
 
 pub(super) struct Pool {
+    search: Arc<Search>,
     /// Bounds the reads that run; the callers queue here.
     permits: Arc<Semaphore>,
     limit: usize,
@@ -45,9 +47,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(limit: NonZeroUsize) -> Pool {
+    pub(super) fn new(limit: NonZeroUsize, search: Arc<Search>) -> Pool {
         let permits = Arc::new(Semaphore::new(limit.get()));
-        Pool { permits, limit: limit.get(), idle: Mutex::default() }
+        Pool { search, permits, limit: limit.get(), idle: Mutex::default() }
     }
 
     pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
@@ -59,7 +61,10 @@ impl Pool {
         let idle = self.idle().pop();
         match idle {
             Some(reader) if reader.generation == generation => Ok(reader),
-            _ => Ok(Reader { connection: connection::open_reader(database)?, generation }),
+            _ => {
+                let connection = connection::open_reader(database)?;
+                Ok(Reader { connection, search: self.search.clone(), generation })
+            }
         }
     }
 

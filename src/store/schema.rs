@@ -229,6 +229,13 @@ table! {
     }
 }
 
+table! {
+    body_changes (position, message) {
+        position -> BigInt,
+        message -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     accounts,
     aliases,

@@ -77,7 +77,9 @@ impl Writer {
         assert!(self.before.take().is_some(), "only what was applied can be committed");
         self.connection
             .batch_execute("COMMIT")
-            .map_err(StoreError::database("commit; whether it is on the disk is unknown"))
+            .map_err(StoreError::database("commit; whether it is on the disk is unknown"))?;
+        self.shared.note_committed(self.head.map_or(0, |head| head.last.seq));
+        Ok(())
     }
 
     /// Rolls the open transaction back, if one is open.
@@ -130,6 +132,7 @@ impl Writer {
         assert!(self.before.is_none(), "a snapshot is installed between transactions");
         self.connection = self.shared.install(staged, aside)?;
         self.head = log::head(&mut self.connection)?;
+        self.shared.note_committed(self.head.map_or(0, |head| head.last.seq));
         self.audiences = Audiences::default();
         self.summary()?.ok_or_else(|| StoreError::damaged(staged, "the snapshot has no log"))
     }

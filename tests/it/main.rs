@@ -22,6 +22,7 @@ mod lessons;
 mod python;
 mod reconcile;
 mod rooms;
+mod search;
 mod strangers;
 mod surface;
 mod sweep;

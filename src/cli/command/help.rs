@@ -14,7 +14,7 @@ TEXT                      send to the current conversation (// begins a text wit
 /read @USER|#ROOM         mark as read
 /delete ID...             delete messages by the ids that /history shows
 /edit ID TEXT             change a message of your own
-/search [in:@USER|in:#ROOM] WORDS  find messages; \"a phrase\", the beg* of a word
+/search [in:@USER|in:#ROOM] WORDS  find messages; \"a phrase\", the beg* of a word, from:USER
 /rooms [GLOB]             public rooms, and your own
 /join #ROOM               enter a public room; it becomes the current conversation
 /leave #ROOM              leave a room

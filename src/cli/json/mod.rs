@@ -8,12 +8,14 @@ use serde_json::{Map, Value, json};
 
 use self::status::status;
 use super::{
-    answer::{Answer, InboxEntry, MemberNews, RoomNews},
+    answer::{Answer, FoundMessage, InboxEntry, MemberNews, RoomNews},
     command::HELP,
     exit::Failure,
     outbox::Unsent,
 };
-use crate::wire::chat::{Account, Conversation, Event, Member, Message, Session, event::Kind};
+use crate::wire::chat::{
+    Account, Conversation, Event, Member, Message, Session, SnippetPart, event::Kind,
+};
 
 /// An answer, every object of it on a line.
 pub(super) fn answer(answer: &Answer) -> String {
@@ -27,9 +29,10 @@ pub(super) fn answer(answer: &Answer) -> String {
         Answer::Sent(sent) => vec![message("sent", sent)],
         Answer::Queued(count) => vec![json!({ "type": "queued", "count": count })],
         Answer::Inbox(entries) => entries.iter().flat_map(inbox_entry).collect(),
-        Answer::History { messages, .. } | Answer::Found { messages, .. } => {
+        Answer::History { messages, .. } => {
             messages.iter().map(|m| message("message", m)).collect()
         }
+        Answer::Found { messages, .. } => messages.iter().map(found).collect(),
         Answer::Read { conversation, read_seq } => {
             vec![json!({ "type": "read", "conversation": conversation, "read_seq": read_seq })]
         }
@@ -224,6 +227,14 @@ pub(super) fn message(kind: &str, message: &Message) -> Value {
         "deleted": message.deleted,
         "mentions": message.mentions,
     })
+}
+
+/// A found message, with what to show of it.
+fn found(found: &FoundMessage) -> Value {
+    let part = |part: &SnippetPart| json!({ "text": part.text, "found": part.found });
+    let mut object = message("message", &found.message);
+    object["snippet"] = found.snippet.parts.iter().map(part).collect();
+    object
 }
 
 fn time(time: Option<&prost_types::Timestamp>) -> Value {

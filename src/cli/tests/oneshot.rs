@@ -254,7 +254,12 @@ async fn messages_are_edited_by_their_authors_and_found() {
     assert_eq!(found.output.lines().count(), 2, "{found:?}");
     assert!(found.output.starts_with("[@bob] "), "{found:?}");
     assert!(found.output.contains("lunch at two? (edited)"), "{found:?}");
-    assert_eq!(desk.run(&["search", "dinner"], "").await.output, "nothing found\n");
+    assert_eq!(desk.run(&["search", "dinner"], "").await.exit, Exit::Ok);
+    let nothing = desk.run(&["search", "dinner"], "").await;
+    assert!(nothing.output.starts_with("nothing found: "), "{nothing:?}");
+    let found = desk.run(&["--json", "search", "lunch"], "").await;
+    let marked = r#""snippet":[{"found":false,"text":""},{"found":true,"text":"lunch"}"#;
+    assert!(found.output.contains(marked), "{found:?}");
     assert_eq!(desk.run(&["search", "x", "--in", "bob"], "").await.exit, Exit::Usage);
 }
 

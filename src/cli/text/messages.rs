@@ -2,8 +2,12 @@
 
 use super::{harmless::harmless, time};
 use crate::{
-    cli::{answer::InboxEntry, outbox::Unsent, paint::Paint},
-    wire::chat::{Event, Message, event::Kind},
+    cli::{
+        answer::{FoundMessage, InboxEntry},
+        outbox::Unsent,
+        paint::Paint,
+    },
+    wire::chat::{Event, Message, SnippetPart, event::Kind},
 };
 
 /// A subscription could not be resumed.
@@ -49,16 +53,26 @@ pub(super) fn history(messages: &[Message], has_more: bool, paint: Paint) -> Vec
     older.into_iter().chain(messages.iter().map(|message| line(message, paint))).collect()
 }
 
-pub(super) fn found(messages: &[Message], has_more: bool, paint: Paint) -> Vec<String> {
+pub(super) fn found(messages: &[FoundMessage], has_more: bool, paint: Paint) -> Vec<String> {
     if messages.is_empty() {
-        return vec!["nothing found".into()];
+        return vec!["nothing found: no message that you may see holds all of it".into()];
     }
-    let of = |message: &Message| {
-        let place = paint.name(&harmless(&message.conversation));
-        format!("[{place}] {}", line(message, paint))
+    let of = |found: &FoundMessage| {
+        let place = paint.name(&harmless(&found.message.conversation));
+        let text = match found.snippet.parts.is_empty() {
+            true => harmless(&found.message.body),
+            false => found.snippet.parts.iter().map(|part| stretch(part, paint)).collect(),
+        };
+        format!("[{place}] {}", line_with(&found.message, &text, paint))
     };
     let more = has_more.then(|| "... there are more; another word makes them fewer".into());
     messages.iter().map(of).chain(more).collect()
+}
+
+/// A part of a snippet; what was looked for stands out.
+fn stretch(part: &SnippetPart, paint: Paint) -> String {
+    let text = harmless(&part.text);
+    if part.found { paint.strong(text) } else { text }
 }
 
 /// A message of a list: when, where in its conversation, who, what, and the id for `/delete`.
@@ -67,6 +81,10 @@ fn line(message: &Message, paint: Paint) -> String {
         true => paint.dim("(deleted)"),
         false => harmless(&message.body),
     };
+    line_with(message, &body, paint)
+}
+
+fn line_with(message: &Message, body: &str, paint: Paint) -> String {
     let edited = if message.edit_time.is_some() { " (edited)" } else { "" };
     let time = time(message.create_time.as_ref(), "%Y-%m-%d %H:%M:%S");
     let (seq, sender) = (message.seq, paint.name(&harmless(&message.sender)));

@@ -282,8 +282,9 @@ impl MessageService for Node {
                 message.body.contains(&body.query)
                     && (body.conversation.is_empty() || message.conversation == body.conversation)
             };
-            let messages = world.messages.iter().filter(fits).cloned().collect();
-            Ok(SearchMessagesResponse { messages, next_page_token: String::new() })
+            let messages: Vec<Message> = world.messages.iter().filter(fits).cloned().collect();
+            let snippets = messages.iter().map(|m| snippet(&m.body, &body.query)).collect();
+            Ok(SearchMessagesResponse { messages, next_page_token: String::new(), snippets })
         })
         .await
     }
@@ -524,4 +525,11 @@ impl ClusterService for Node {
             ..GetStatusResponse::default()
         }))
     }
+}
+
+fn snippet(body: &str, found: &str) -> Snippet {
+    let (before, after) = body.split_once(found).unwrap_or((body, ""));
+    let parts = [(before, false), (found, true), (after, false)];
+    let part = |(text, found): (&str, bool)| SnippetPart { text: text.into(), found };
+    Snippet { parts: parts.map(part).into() }
 }

@@ -9,6 +9,7 @@ mod messages;
 mod page;
 mod replay;
 mod rooms;
+mod search;
 mod sessions;
 
 pub use accounts::Credentials;
@@ -17,6 +18,7 @@ pub use merges::Merges;
 pub use messages::{Around, MessagePage};
 pub use page::Page;
 pub use replay::Replay;
+pub use search::SearchPage;
 pub use sessions::KnownSession;
 
 pub(super) use conversations::view as conversation_view;

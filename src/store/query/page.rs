@@ -90,7 +90,8 @@ pub(super) fn number_token(numbers: &[i64]) -> String {
     token(&numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>())
 }
 
-fn bad_token() -> Refusal {
+/// A token that no page had.
+pub(super) fn bad_token() -> Refusal {
     let malformed = Malformed { allowed: "empty, or the next_page_token of the page before" };
     Refusal::BadField { field: "page_token", malformed }
 }

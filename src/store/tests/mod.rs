@@ -12,6 +12,7 @@ mod replicas;
 mod room_merges;
 mod rooms;
 mod schema;
+mod search;
 mod sessions;
 mod snapshots;
 mod threads;

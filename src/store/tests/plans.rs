@@ -12,7 +12,7 @@ use diesel::{
 
 use super::*;
 use crate::{
-    chat::{CreateRoom, Glob, RoomId, RoomName, Topic, UpdateRoom},
+    chat::{CreateRoom, Glob, RoomId, RoomName, SearchQuery, Topic, UpdateRoom},
     store::Around,
 };
 
@@ -126,6 +126,9 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
     let expire = bench.scribe.call(None, Command::Expire(expire));
     bench.run(&expire).unwrap();
     bench.act(alice, Command::Logout).unwrap();
+    let mut indexer = bench.store.indexer();
+    indexer.hear(|chat| listen(chat, &heard)).unwrap();
+    indexer.catch_up().unwrap();
     bench.writer.trim(3).unwrap();
     bench.read(|reader| {
         listen(&mut reader.connection, &heard);
@@ -141,6 +144,9 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
         reader.message(viewer, message.id)?;
         reader.replay(viewer, 3, 100, 10)?;
         reader.resume(EPOCH, 900)?;
+        let query = SearchQuery::parse("left from:alice").unwrap();
+        reader.search(viewer, &query, None, 0, "")?.unwrap().unwrap();
+        reader.search(viewer, &query, Some(&peer), 0, "")?.unwrap().unwrap();
         reader.entries(1, 9, 1_000)
     });
 

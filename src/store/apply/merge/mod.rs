@@ -5,6 +5,11 @@
 //! lost the same history, and between other updates. Nobody's permission is asked: what comes here was
 //! allowed when it was acknowledged. What is deleted, ended or received on one side is so on both.
 //!
+//! The search index takes no part: it follows the rows. A message that a merge adds or moves stands at a new
+//! position, where the index finds it; one whose body it edits or deletes is noted by a trigger and read
+//! again. Ids that became aliases lead to the same rows, and a search by a name that a merge took from an
+//! account finds what that account wrote, beside what its present holder did.
+//!
 //! While a step is carried out the clock is the one of the update that it stands for.
 
 mod accounts;

@@ -1,0 +1,3 @@
+DROP TRIGGER body_changes_after_delete;
+DROP TRIGGER body_changes_after_update;
+DROP TABLE body_changes;
