@@ -29,7 +29,8 @@ const WORDS: u64 = 20_000;
 
 /// See the file's header.
 pub(crate) struct Filled {
-    pub(crate) cluster: Cluster,
+    /// Its server ends with it.
+    _cluster: Cluster,
     pub(crate) people: Vec<User>,
 }
 
@@ -51,7 +52,7 @@ impl Filled {
         cluster.stop_all().await;
         fill(&cluster.data(1), &sessions(&database(&cluster, 1)), messages);
         cluster.start_server(1).await;
-        Filled { cluster, people }
+        Filled { _cluster: cluster, people }
     }
 }
 
