@@ -2,9 +2,9 @@
 
 use chinwag::{
     chat::{
-        AccountId, Body, Command, ConversationName, CreateAccount, DeviceName, Expire, Fingerprint,
-        Login, MessageId, Proof, RequestId, RequestKey, SendMessage, SessionId, Timestamp,
-        TokenHash, Update, Username,
+        AccountId, Body, ChangePassword, Command, ConversationName, CreateAccount, DeviceName,
+        Expire, Fingerprint, Login, MessageId, Proof, RequestId, RequestKey, SendMessage,
+        SessionId, Timestamp, TokenHash, Update, Username,
     },
     wire::update::{decode, encode},
 };
@@ -92,6 +92,11 @@ fn command() -> impl Strategy<Value = Command> {
         create(),
         login(),
         Just(Command::Logout),
+        any::<[u8; 16]>().prop_map(|id| Command::EndSession(SessionId(id))),
+        (option::of(proof()), "\\PC{0,90}").prop_map(|(proof, password_hash)| {
+            Command::ChangePassword(ChangePassword { proof, password_hash })
+        }),
+        option::of(proof()).prop_map(Command::DeleteAccount),
         send(),
         message_ids().prop_map(Command::DeleteMessages),
         message_ids().prop_map(Command::AcknowledgeMessages),

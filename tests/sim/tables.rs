@@ -135,7 +135,7 @@ fn lines(model: &Model) -> BTreeSet<String> {
                 hex(&message.id.0),
                 id(by),
                 match model.accounts[&by].gone {
-                    Some(_) => "-".to_owned(),
+                    Some(_) => String::new(),
                     None => hex(message.body.as_bytes()),
                 }
             ));

@@ -20,7 +20,7 @@ fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
             (0..2).map(|n| MessageId::natural(1, 1, 5 + u64::from(*which % 64) + n)).collect();
         let room = RoomName::parse("room").unwrap();
         let username = Username::parse(["alice", "bob", "carol"][usize::from(*which) % 3]).unwrap();
-        let proof = Some(Proof { account: user.account, password_version: 1 });
+        let proof = Proof { account: user.account, password_version: 1 };
         let command = match what % 24 {
             0..=2 => send_command(peer, &format!("{what} {who} {which}"), None),
             3 => Command::DeleteMessages(ids[..1].to_vec()),
@@ -49,12 +49,12 @@ fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
             18 if which % 8 == 0 => Command::DeleteRoom(room),
             19 => Command::EndSession(users[usize::from(*which) % 3].session),
             20 => Command::ChangePassword(ChangePassword {
-                proof,
+                proof: Some(proof),
                 password_hash: format!("$argon2id${which}"),
             }),
-            21 if which % 4 == 0 => Command::DeleteAccount(proof),
+            21 if which % 4 == 0 => Command::DeleteAccount(Some(proof)),
             22 => {
-                updates.push(bench.scribe.login("alice", proof.unwrap()));
+                updates.push(bench.scribe.login("alice", proof));
                 continue;
             }
             _ => match updates.get(usize::from(*which)) {
