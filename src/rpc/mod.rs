@@ -117,10 +117,11 @@ pub fn router(
     tasks.spawn(signs.clone().watch(node.clone(), stop.clone()));
     let subscribers = config.limits.subscribers;
     let events = events::Events::new(context.clone(), signs, subscribers, stop.clone());
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let (reporter, health) = tonic_health::server::health_reporter();
     tasks.spawn(report_health(reporter, node.clone(), stop));
 
@@ -145,7 +146,9 @@ pub fn router(
             replication::members_only(secret),
         ))
         .add_service(health)
-        .add_service(reflection);
+        .add_service(reflection().build_v1()?)
+        // Tools that are in wide use, Python's among them, know the first version only.
+        .add_service(reflection().build_v1alpha()?);
     Ok(router)
 }
 

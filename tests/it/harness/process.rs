@@ -110,7 +110,7 @@ impl Process {
             let (place, call) = (read("wchan").unwrap_or_default(), read("syscall"));
             let call = call.unwrap_or_default();
             let call = call.split_whitespace().next().unwrap_or_default().to_owned();
-            let waits = place == "0" || place.contains("futex") || place.contains("ep_poll");
+            let waits = place == "0" || place.contains("futex") || place.contains("epoll");
             let words = format!("{} {state} in {place} (system call {call})", name.trim());
             (state != "S" || !waits).then_some(words)
         });
