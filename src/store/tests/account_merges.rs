@@ -257,6 +257,12 @@ fn a_room_that_was_closed_with_its_owners_account_goes_on_with_its_members_elsew
     let (mut loser, carol, bob) = (split.loser, split.carol, split.bob);
     let (winner, common) = (loser.copy(WINNER), loser.end());
     create_room(&mut loser, carol, "never");
+    let update = UpdateRoom {
+        room: RoomName::parse("carols").unwrap(),
+        topic: Some(Topic::parse("about").unwrap()),
+        private: None,
+    };
+    loser.act(carol, Command::UpdateRoom(update)).unwrap();
     delete(&mut loser, carol);
     let mut split = Split { winner, loser, common, ..split };
     join(&mut split.winner, bob, "carols");
