@@ -127,7 +127,6 @@ pub fn router(
 
     let add = move |answer| trailers::add(answer, node.clone());
     let router = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .initial_stream_window_size(4 * 1024 * 1024)

@@ -19,9 +19,12 @@ use tokio::{
     sync::mpsc,
     task::AbortHandle,
 };
-use tokio_stream::{Stream, wrappers::TcpListenerStream};
+use tokio_stream::Stream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::{Channel, Endpoint, server::Connected};
+use tonic::transport::{
+    Channel, Endpoint,
+    server::{Connected, TcpIncoming},
+};
 
 use crate::{
     cluster::{Boot, Hash, ServerId, Time},
@@ -102,7 +105,7 @@ pub async fn run(
         let serving = port.try_clone().map_err(failed)?;
         let serving = tokio::net::TcpListener::from_std(serving).map_err(failed)?;
         Ok(Network {
-            incoming: TcpListenerStream::new(serving),
+            incoming: connections(serving),
             connect: Endpoint::connect_lazy,
             clock: node::boot_clock,
             // A second handle of the port keeps it open until the very end.
@@ -110,6 +113,13 @@ pub async fn run(
         })
     };
     run_over(config, id, options, network, stop).await
+}
+
+/// The connections that others make. An answer is often several small writes, and none of them may wait for
+/// the acknowledgement of the one before: that would cost 40 ms. The server's own setting is not for
+/// connections that it is handed.
+fn connections(listener: tokio::net::TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 /// What a server hears and speaks over.

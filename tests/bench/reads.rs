@@ -24,6 +24,7 @@ use chinwag::wire::chat::{
     event::Kind, list_messages_request::Position,
 };
 use hdrhistogram::Histogram;
+use tonic::Code;
 
 use filled::Filled;
 use harness::{Dice, Door, User, request_id, until};
@@ -76,8 +77,8 @@ async fn measure(messages: usize, calls: usize) -> Measured {
     let newest = reader.newest("#everybody").await;
     let (began, door) = (Instant::now(), reader.door());
     until("the search index", Duration::from_secs(1_800), || async {
-        let found = search(&door, &format!("from:{}", filled.people[2].name)).await;
-        (found > 0).then_some(())
+        let query = format!("from:{}", filled.people[2].name);
+        search(&door, &query).await.is_some_and(|found| found > 0).then_some(())
     })
     .await;
     settled(reader).await;
@@ -117,7 +118,7 @@ async fn settled(reader: &User) {
     reader.send("#everybody", &word).await;
     let door = reader.door();
     until("the newest message to be found", Duration::from_secs(1_800), || async {
-        (search(&door, &word).await > 0).then_some(())
+        search(&door, &word).await.is_some_and(|found| found > 0).then_some(())
     })
     .await;
 }
@@ -186,12 +187,16 @@ async fn resume(door: &Door, cursor: &str) {
     assert!(heard >= AN_HOUR, "{heard} messages were missed");
 }
 
-async fn search(door: &Door, query: &str) -> usize {
+/// How many messages a page of what is found has; `None` while the index is being built.
+async fn search(door: &Door, query: &str) -> Option<usize> {
     let request = SearchMessagesRequest { query: query.into(), ..SearchMessagesRequest::default() };
-    let answer = door.messages().search_messages(request).await.expect("answered");
-    answer.into_inner().messages.len()
+    match door.messages().search_messages(request).await {
+        Ok(answer) => Some(answer.into_inner().messages.len()),
+        Err(status) if status.code() == Code::Unavailable => None,
+        Err(status) => panic!("{query}: {status:?}"),
+    }
 }
 
 async fn find(door: &Door, query: &str) {
-    search(door, query).await;
+    search(door, query).await.expect("the index is there");
 }

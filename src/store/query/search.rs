@@ -1,6 +1,6 @@
 //! Searching the viewer's messages.
 //!
-//! Hits are ranked within *windows*: the newest 500 candidates, then the 500 before, and so on. So the cost of
+//! Hits are ranked within *windows*: the newest 250 candidates, then the 250 before, and so on. So the cost of
 //! a page is bounded however common a word is, the newest conversations come first, and every hit is on some
 //! page. A page token holds the window's ends and the last message shown of it; what is written, edited or
 //! deleted meanwhile moves no other message from one page to another.
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The candidates of one window, at most.
-const WINDOW: usize = 500;
+const WINDOW: usize = 250;
 /// Their bodies, at most; one at least is looked at.
 const WINDOW_BYTES: usize = 256 * 1024;
 /// One page looks into so many windows; it may be short, or empty, with a token for the next.
