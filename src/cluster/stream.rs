@@ -17,6 +17,10 @@ use super::{
 const WINDOW: usize = 8;
 /// A server that lacks no more batches than these is as good as in sync.
 const AT_THE_TIP: usize = 2;
+/// Who was fed from memory for so many heartbeat intervals and still lacks more than that, by a little, is
+/// taken in all the same. A leader that waits for nobody may make batches faster than others store
+/// them, for as long as its clients go on; only being a member slows it down.
+const CHASE: u32 = 10;
 /// Batches that are sent together have at most so many bytes.
 const MERGED_BYTES: usize = 256 * 1024;
 /// A log without more entries than this is sent whole to an empty server; otherwise a snapshot is.
@@ -28,6 +32,8 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     pub(super) life: Incarnation,
+    /// When it began to be fed.
+    since: Time,
     /// It holds everything up to here durably.
     pub(super) acked: Seq,
     acked_hash: Hash,
@@ -49,6 +55,7 @@ impl Progress {
     pub(super) fn new(life: Incarnation, acked: Seq, acked_hash: Hash, now: Time) -> Progress {
         Progress {
             life,
+            since: now,
             acked,
             acked_hash,
             sent: acked,
@@ -130,9 +137,12 @@ impl Core {
             self.send_snapshot(message);
             return;
         }
-        let progress = Progress::new(message.incarnation, acked, hash, self.now);
+        let mut progress = Progress::new(message.incarnation, acked, hash, self.now);
         let leader = self.leader.as_mut().expect("only a leader feeds");
         let epoch = leader.epoch;
+        // Who registers again, for a part got lost or came from the store, has not given up.
+        let before = leader.progress.get(&message.from).filter(|old| old.life == progress.life);
+        progress.since = before.map_or(progress.since, |before| before.since);
         leader.progress.insert(message.from, progress);
         let end = self.log.last_seq();
         if acked >= end || self.log.cached_after(acked).is_some() {
@@ -246,18 +256,25 @@ impl Core {
         batch.chunks.iter().find(|chunk| chunk.last().seq > seq)
     }
 
-    /// Whether this server lacks at most the last few batches, and these are on their way.
+    /// Whether this server lacks at most the last few batches, and these are on their way; or not much
+    /// more, after it could not do better for a while.
     pub(super) fn is_at_the_tip(&self, progress: &Progress) -> bool {
         if progress.from_store.is_some() || progress.awaits_snapshot() {
             return false;
         }
+        let patience = self.settings.timing.heartbeat_interval * CHASE;
+        let chases = self.now.0 >= progress.since.0 + patience;
         let end = self.end_of_batch();
-        let mut place = progress.acked;
-        for _ in 0..AT_THE_TIP {
-            let Some(chunk) = self.chunk_after(place).filter(|_| place < end) else { break };
-            place = chunk.last().seq;
+        let (mut place, mut count, mut bytes) = (progress.acked, 0, 0);
+        while place < end {
+            let Some(chunk) = self.chunk_after(place) else { return false };
+            (place, count, bytes) = (chunk.last().seq, count + 1, bytes + chunk.bytes());
+            let little = count <= AT_THE_TIP || (chases && bytes <= MERGED_BYTES);
+            if !little {
+                return false;
+            }
         }
-        place == end && progress.sent == end
+        chases || progress.sent == end
     }
 
     fn chunks_between(&self, after: Seq, until: Seq) -> usize {

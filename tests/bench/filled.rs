@@ -24,6 +24,8 @@ pub(crate) const PEOPLE: usize = 50;
 /// Entries in one transaction.
 const BATCH: usize = 2_000;
 const YEAR_MICROS: i64 = 365 * 24 * 3_600 * 1_000_000;
+/// When the year began, in microseconds since 1970: some day in 2025.
+const BEGIN: i64 = 1_750_000_000_000_000;
 /// Different words; the first are said far more often than the last.
 const WORDS: u64 = 20_000;
 
@@ -83,14 +85,13 @@ fn fill(folder: &Path, people: &[(String, SessionId)], messages: usize) {
     let (mut writer, log) = (opened.writer, opened.log.expect("a server that has led"));
     let mut last = log.last;
     let mut dice = Dice::new(1);
-    let begin = now() - YEAR_MICROS;
     let mut sent = 0;
     while sent < messages {
         let count = BATCH.min(messages - sent);
         let mut entries = Vec::with_capacity(count);
         for number in sent..sent + count {
             let place = number as i64 * (YEAR_MICROS / messages as i64);
-            let update = message(people, &mut dice, Timestamp(begin + place));
+            let update = message(people, &mut dice, Timestamp(BEGIN + place));
             let payload = Payload::Update(update::encode(&update));
             let entry = Entry::after(last.hash, last.seq + 1, last.epoch, payload);
             last = entry.position();
@@ -132,9 +133,4 @@ pub(crate) fn word(dice: &mut Dice) -> String {
         rest /= 26;
     }
     word
-}
-
-fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    i64::try_from(since.expect("after 1970").as_micros()).expect("before the year 294,000")
 }
