@@ -33,6 +33,8 @@
 //! - **Shrink, grow** (P7, P8; `views`): views are entries. A new life of a member is not fed, and is told
 //!   nothing about what is committed, before the view without its old life is committed: otherwise it could
 //!   take its predecessor's membership for its own.
+//!   Who chases a leader that waits for nobody and so is faster is taken in after a while, if what it lacks fits
+//!   one message: as a member it sets the pace.
 //! - **Evict** (P9; `views`, `follower`): a member whose heart beats and whose stream is stuck consents to leave.
 //! - **Succession** (P10 to P12; `succession`, `candidate`): the lowest live in-sync server stands first, and
 //!   only if it can win; a server in contact with a serving leader promises nothing. The winner fetches what the

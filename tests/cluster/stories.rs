@@ -173,6 +173,29 @@ fn deliver_between(world: &mut World, from: ServerId, to: ServerId) {
     }
 }
 
+/// For a while the leader stores four batches in the time in which the other one stores what reached it
+/// before them.
+fn outrun(world: &mut World, leader: ServerId, behind: ServerId, millis: u64) {
+    for _ in 0..millis {
+        deliver_between(world, leader, behind);
+        for _ in 0..4 {
+            world.submit(leader);
+            store_all(world, leader);
+        }
+        store_all(world, behind);
+        deliver_between(world, behind, leader);
+        store_all(world, leader);
+        world.now += Duration::from_millis(1);
+        world.tick();
+    }
+}
+
+fn store_all(world: &mut World, id: ServerId) {
+    while world.has_store_work(id) {
+        world.run_store(id);
+    }
+}
+
 fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
     if matches!(act, "start" | "crash" | "pause" | "resume" | "stall" | "shutdown" | "force") {
         for word in rest {
@@ -189,11 +212,9 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
         }
         ("fail-store", [id, durable]) => world.fail_store(server(id)?, *durable == "durable"),
         ("deliver", [from, to]) => deliver_between(world, server(from)?, server(to)?),
-        ("store", [id]) => {
-            let id = server(id)?;
-            while world.has_store_work(id) {
-                world.run_store(id);
-            }
+        ("store", [id]) => store_all(world, server(id)?),
+        ("outrun", [leader, behind, millis]) => {
+            outrun(world, server(leader)?, server(behind)?, number(millis)?);
         }
         ("wipe", [id]) => world.wipe(server(id)?, false),
         ("reset", [id]) => world.wipe(server(id)?, true),
