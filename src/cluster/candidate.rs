@@ -13,7 +13,7 @@ use super::{
     log::{Payload, Position, Seq, View},
     message::{Body, Message, Mode, Promise, Updates},
     mutant::Mutant,
-    stream::Progress,
+    progress::Progress,
     work::{Work, WorkKind},
 };
 

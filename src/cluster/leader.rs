@@ -10,8 +10,8 @@ use super::{
     log::{Entry, Hash, Payload, Position, Seq, View},
     log_index::Chunk,
     message::{KnownCommitted, Message},
+    progress::Progress,
     reads::Reads,
-    stream::Progress,
 };
 
 /// What a server holds while it leads.

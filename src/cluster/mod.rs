@@ -86,6 +86,7 @@ mod message;
 mod mutant;
 mod peer;
 mod probe;
+mod progress;
 mod random;
 mod reads;
 mod reconcile;

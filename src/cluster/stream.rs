@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     core::Core,
-    epoch::{Epoch, Incarnation, ServerId},
+    epoch::{Epoch, ServerId},
     event::{Effect, SendLog, Time},
     follower::NO_DIGEST,
     log::{Hash, Position, Seq},
     log_index::Chunk,
     message::{Body, Message, Rejection, Updates},
     mutant::Mutant,
+    progress::Progress,
 };
 
 /// How many batches may be under way to one server.
@@ -27,56 +28,6 @@ const MERGED_BYTES: usize = 256 * 1024;
 const SMALL_LOG: Seq = 1_024;
 /// A server that is sent entries from the store must take some within this time.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How far one registered server is.
-#[derive(Clone, Debug)]
-pub(super) struct Progress {
-    pub(super) life: Incarnation,
-    /// When it began to be fed.
-    since: Time,
-    /// It holds everything up to here durably.
-    pub(super) acked: Seq,
-    acked_hash: Hash,
-    /// The last entry that was sent to it.
-    sent: Seq,
-    sent_at: Time,
-    /// It was last sent again from here; once is enough for one gap.
-    rewound: Option<Seq>,
-    /// Entries are under way from the store up to here.
-    from_store: Option<Seq>,
-    /// A snapshot is under way; the log after it is kept.
-    snapshot_at: Option<Seq>,
-    /// The digest that it reached at a place.
-    pub(super) digest: Option<(Seq, Hash)>,
-    pub(super) no_disk: bool,
-}
-
-impl Progress {
-    pub(super) fn new(life: Incarnation, acked: Seq, acked_hash: Hash, now: Time) -> Progress {
-        Progress {
-            life,
-            since: now,
-            acked,
-            acked_hash,
-            sent: acked,
-            sent_at: now,
-            rewound: None,
-            from_store: None,
-            snapshot_at: None,
-            digest: None,
-            no_disk: false,
-        }
-    }
-
-    pub(super) fn awaits_snapshot(&self) -> bool {
-        self.snapshot_at.is_some()
-    }
-
-    /// The first entry that must be kept for it.
-    pub(super) fn needs_after(&self) -> Seq {
-        self.snapshot_at.unwrap_or(self.acked)
-    }
-}
 
 impl Core {
     pub(super) fn on_register(&mut self, message: Message) {

@@ -40,6 +40,6 @@ impl Core {
     fn needed_by_followers(&self) -> Seq {
         let Some(leader) = &self.leader else { return Seq::MAX };
         let snapshots = leader.progress.values().filter(|progress| progress.awaits_snapshot());
-        snapshots.map(super::stream::Progress::needs_after).min().unwrap_or(Seq::MAX)
+        snapshots.map(super::progress::Progress::needs_after).min().unwrap_or(Seq::MAX)
     }
 }
