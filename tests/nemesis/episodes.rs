@@ -293,7 +293,15 @@ impl Nemesis<'_> {
             .into_iter()
             .map(|other| if mute { (leader, other) } else { (other, leader) })
             .collect();
-        self.cut(Kind::CutOneWay, leader, &ways).await;
+        if mute || self.majority {
+            self.cut(Kind::CutOneWay, leader, &ways).await;
+            return;
+        }
+        // It hears nobody, and tells them that it goes on alone: nobody else may answer then.
+        self.hold(&ways);
+        self.world.load.more(20).await;
+        self.pause(1_500).await;
+        self.break_perhaps(leader);
     }
 
     /// With one server that reaches everybody, the cluster goes on.
