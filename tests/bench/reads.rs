@@ -11,10 +11,10 @@ mod filled;
 #[allow(dead_code, unused_imports)]
 #[path = "../it/harness/mod.rs"]
 mod harness;
+mod program;
 mod rooms;
 
 use std::{
-    env,
     future::Future,
     time::{Duration, Instant},
 };
@@ -36,19 +36,9 @@ const CALLS: usize = 500;
 const AN_HOUR: usize = 300;
 
 fn main() {
-    let arguments: Vec<String> = env::args().collect();
-    let number = |name: &str, usual: usize| {
-        let Some(at) = arguments.iter().position(|argument| argument == name) else { return usual };
-        let value = arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value"));
-        value.parse().expect("a number")
-    };
-    let (messages, calls) = (number("--messages", MESSAGES), number("--calls", CALLS));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    let (messages, calls) =
+        (program::number("--messages", MESSAGES), program::number("--calls", CALLS));
+    program::runtime().block_on(async {
         let few = measure(SMALL, calls).await;
         let many = measure(messages, calls).await;
         let head = |count: usize| format!("{count} messages");

@@ -11,10 +11,11 @@
 #[allow(dead_code, unused_imports)]
 #[path = "../it/harness/mod.rs"]
 mod harness;
+mod program;
 mod rooms;
 
 use std::{
-    env, fs,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -30,19 +31,8 @@ const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 20;
 
 fn main() {
-    let arguments: Vec<String> = env::args().collect();
-    let number = |name: &str, usual: usize| {
-        let Some(at) = arguments.iter().position(|argument| argument == name) else { return usual };
-        let value = arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value"));
-        value.parse().expect("a number")
-    };
-    let (own, shared) = (number("--own", OWN), number("--shared", SHARED));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(measure(own, shared));
+    let (own, shared) = (program::number("--own", OWN), program::number("--shared", SHARED));
+    program::runtime().block_on(measure(own, shared));
 }
 
 async fn measure(own: usize, shared: usize) {

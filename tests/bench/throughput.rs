@@ -12,6 +12,7 @@ mod echo;
 #[allow(dead_code, unused_imports)]
 #[path = "../it/harness/mod.rs"]
 mod harness;
+mod program;
 
 use std::{
     env,
@@ -39,23 +40,13 @@ struct Measured {
 }
 
 fn main() {
-    let arguments: Vec<String> = env::args().collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    if arguments.iter().any(|argument| argument == echo::FLAG) {
+    let runtime = program::runtime();
+    if env::args().any(|argument| argument == echo::FLAG) {
         return runtime.block_on(echo::serve());
     }
-    let option = |name: &str| {
-        let at = arguments.iter().position(|argument| argument == name)?;
-        Some(arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value")))
-    };
-    let number = |text: &str| -> u64 { text.parse().expect("a number") };
-    let seconds = option("--seconds").map_or(4, |text| number(text));
-    let clients = option("--clients").map_or(CLIENTS.to_vec(), |text| {
-        text.split(',').map(|part| usize::try_from(number(part)).expect("small")).collect()
+    let seconds = program::number("--seconds", 4) as u64;
+    let clients = program::option("--clients").map_or(CLIENTS.to_vec(), |text| {
+        text.split(',').map(|part| part.parse().expect("a number")).collect()
     });
     runtime.block_on(compare(Duration::from_secs(seconds), &clients));
 }

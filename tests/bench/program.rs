@@ -1,0 +1,22 @@
+//! What every benchmark is made of: its options and its runtime.
+
+use std::env;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// What stands after an option; `None` where it is not given.
+pub(crate) fn option(name: &str) -> Option<String> {
+    let arguments: Vec<String> = env::args().collect();
+    let at = arguments.iter().position(|argument| argument == name)?;
+    Some(arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value")).clone())
+}
+
+/// The number after an option, or else the usual one.
+pub(crate) fn number(name: &str, usual: usize) -> usize {
+    option(name).map_or(usual, |text| text.parse().expect("a number"))
+}
+
+/// As many threads as the machine that the goals speak of has.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
