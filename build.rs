@@ -21,6 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let descriptors = protox::compile(FILES, ["proto"])?;
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().bytes(".chinwag.cluster.v1").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".chinwag.cluster.v1")
+        .codec_path("crate::wire::codec::Codec")
+        .compile_fds(descriptors)?;
     Ok(())
 }

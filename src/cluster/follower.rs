@@ -11,6 +11,7 @@ use super::{
     log_index::Chunk,
     message::{Body, KnownCommitted, Message, Rejection, Updates},
     mutant::Mutant,
+    tables::differ,
     work::{Work, WorkKind},
 };
 
@@ -277,12 +278,21 @@ impl Core {
         }
     }
 
-    pub(super) fn on_evict(&mut self, message: &Message, epoch: Epoch) {
+    pub(super) fn on_evict(
+        &mut self,
+        message: &Message,
+        epoch: Epoch,
+        tables: Option<(Seq, Hash)>,
+    ) {
         let followed = self.following.is_some_and(|now| {
             now.epoch == epoch && now.leader == message.from && now.life == message.incarnation
         });
         let member = self.local.promised == epoch && epoch.server == message.from;
         if self.leader.is_some() || self.candidate.is_some() || !(followed || member) {
+            return;
+        }
+        if self.has_odd_tables(tables) {
+            self.fail(differ(self.log.last_seq()));
             return;
         }
         let left = self.incarnation;

@@ -35,6 +35,7 @@ pub(super) struct Leader {
     /// Since when the members that are left are too few.
     pub(super) short_since: Option<Time>,
     pub(super) next_evict: Time,
+    pub(super) next_expel: Time,
     /// When members that cannot be fed yet are called again.
     pub(super) next_call: Time,
 }
@@ -85,6 +86,7 @@ impl Leader {
             reads: Reads::default(),
             short_since: None,
             next_evict: now,
+            next_expel: now,
             next_call: now,
         }
     }
@@ -153,24 +155,7 @@ impl Core {
         };
         if batch.apply == op {
             batch.digest = Some(digest);
-            self.compare_digests();
-        }
-    }
-
-    /// P18: the same entries brought two servers to different tables.
-    pub(super) fn compare_digests(&mut self) {
-        let Some(leader) = &self.leader else { return };
-        let Some(batch) = &leader.batch else { return };
-        let Some(own) = batch.digest else { return };
-        let end = batch.last().seq;
-        let other = leader.progress.iter().find(|(_, progress)| {
-            progress.digest.is_some_and(|(seq, digest)| seq == end && digest != own)
-        });
-        if let Some((id, _)) = other {
-            let id = *id;
-            self.fail(format!(
-                "the tables differ from those of server {id} at entry {end}; keep both data folders"
-            ));
+            self.compare_tables();
         }
     }
 
@@ -181,6 +166,7 @@ impl Core {
         self.stop_if_stalled();
         self.forget_ended_lives();
         self.shrink();
+        self.compare_tables();
         self.give_up_if_stuck();
         self.evict_the_stuck();
         self.grow();
@@ -225,7 +211,8 @@ impl Core {
         };
         let members = self.newest_members();
         let ready = batch.commit.is_none() && batch.digest.is_some();
-        if !ready || members.len() < self.minimum() || !members.iter().all(has_it) {
+        let complete = members.len() >= self.minimum() && members.iter().all(has_it);
+        if !ready || !complete || !self.tables_agree() {
             return;
         }
         let (op, now) = (self.new_op(), self.now);

@@ -48,7 +48,7 @@ impl Core {
             Body::PrepareRefused { .. } => self.on_prepare_refused(&message),
             Body::Fetch { .. } => self.on_fetch(message),
             Body::Fetched(_) => self.on_fetched(message),
-            Body::Evict { epoch } => self.on_evict(&message, epoch),
+            Body::Evict { epoch, tables } => self.on_evict(&message, epoch, tables),
             Body::Evicted { .. } => {}
             Body::Resign { epoch, left } => self.on_resign(&message, epoch, left),
         }

@@ -125,10 +125,12 @@ pub enum Body {
     /// Some of the entries, the last part when it ends at `until`.
     Fetched(Updates),
 
-    /// P9: your disk or stream is stuck; leave the view.
+    /// P9: your disk or stream is stuck; leave the view. Or P18: your tables are not those of the others.
     Evict {
         /// The leader's epoch.
         epoch: Epoch,
+        /// The digest of most members' tables after that entry, for one that has others.
+        tables: Option<(Seq, Hash)>,
     },
     /// I left; this message comes from my next life.
     Evicted {

@@ -45,7 +45,8 @@
 //! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead. Under
 //!   `available` a server that was the last one standing needs nobody, but first knows how everybody is:
 //!   another may have been made to lead while it was away.
-//! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`).
+//! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`). Of servers whose tables differ
+//!   the odd one ends (`tables`).
 //! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
 //! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory, from the store, or
 //!   by a snapshot. Logs are compared by where their epochs begin. A snapshot is taken only if its
@@ -95,6 +96,7 @@ mod status;
 mod step_down;
 mod stream;
 mod succession;
+mod tables;
 mod trim;
 mod views;
 mod work;

@@ -268,7 +268,7 @@ impl Core {
         }
         if digest != NO_DIGEST {
             progress.digest = Some((seq, digest));
-            self.compare_digests();
+            self.compare_tables();
         }
         self.feed(from);
     }

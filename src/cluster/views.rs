@@ -112,7 +112,7 @@ impl Core {
         let again = Time(self.now.0 + self.settings.timing.heartbeat_interval);
         for id in stuck {
             let nonce = self.new_nonce();
-            self.send(id, nonce, Body::Evict { epoch });
+            self.send(id, nonce, Body::Evict { epoch, tables: None });
         }
         if let Some(leader) = self.leader.as_mut() {
             leader.next_evict = again;

@@ -174,6 +174,7 @@ pub(super) fn assemble(
         making: Arc::new(Semaphore::new(1)),
         next_id: 0,
         persisting: None,
+        disk_reserve: parts.disk_reserve,
         tasks: TaskTracker::new(),
         ending: CancellationToken::new(),
         exit: None,
@@ -218,6 +219,8 @@ pub(super) struct Driver {
     pub(super) next_id: u64,
     /// The newest write to the local store, which waits for all before it.
     pub(super) persisting: Option<JoinHandle<Result<(), String>>>,
+    /// With less free disk than this only promises are written.
+    pub(super) disk_reserve: u64,
     tasks: TaskTracker,
     ending: CancellationToken,
     /// Set once the loop must end; why, if it failed.

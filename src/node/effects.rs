@@ -72,7 +72,7 @@ impl Driver {
     async fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Persist(state) => self.persist(state).await,
-            Effect::Remember(state) => self.remember(state),
+            Effect::Remember(state) => self.remember(state, self.disk_reserve),
             Effect::Send(message) => self.send(message),
             Effect::Probe(peer) => self.peers.probe(peer),
             Effect::Apply { op, entries } => {
@@ -145,7 +145,7 @@ impl Driver {
 
     /// Nothing that follows a promise may overtake it, so the loop waits.
     async fn persist(&mut self, state: LocalState) {
-        self.remember(state);
+        self.remember(state, 0);
         let written = self.persisting.take().expect("it was just begun").await;
         if let Err(reason) = written.unwrap_or_else(|error| Err(error.to_string())) {
             self.fail(format!("the local store could not be written: {reason}"));
@@ -153,14 +153,21 @@ impl Driver {
     }
 
     /// Beside the loop, after whatever was to be written before: a slow disk must not look like a server
-    /// that was stopped. An error shows at the next promise at the latest.
-    fn remember(&mut self, state: LocalState) {
+    /// that was stopped. An error shows at the next promise at the latest. With less free disk than the
+    /// reserve nothing is written: what may get lost must not fail, and so end a server that has time until
+    /// there is room again.
+    fn remember(&mut self, state: LocalState, reserve: u64) {
         let (store, before) = (self.store.clone(), self.persisting.take());
         self.persisting = Some(tokio::spawn(async move {
             if let Some(before) = before {
                 before.await.map_err(|error| error.to_string())??;
             }
-            let writing = tokio::task::spawn_blocking(move || store.persist_local(&state));
+            let writing = tokio::task::spawn_blocking(move || {
+                if reserve > 0 && store.free_space()? < reserve {
+                    return Ok(());
+                }
+                store.persist_local(&state)
+            });
             let written = writing.await.map_err(|error| error.to_string())?;
             written.map_err(|error| error.to_string())
         }));
@@ -189,7 +196,7 @@ mod tests {
         store::{OpenOptions, Store, WriterHandle},
     };
 
-    fn driver(folder: &std::path::Path) -> (Driver, LocalState) {
+    fn driver(folder: &std::path::Path, disk_reserve: u64) -> (Driver, LocalState) {
         let id = ServerId(1);
         let opened = Store::open(OpenOptions::new(folder, [1; 16])).expect("opened");
         let local = opened.local.clone();
@@ -223,7 +230,7 @@ mod tests {
                 staging: folder.join("staged"),
                 connect: tonic::transport::Endpoint::connect_lazy,
             },
-            disk_reserve: 0,
+            disk_reserve,
             queued_updates: 4,
             subscriber_buffer: 4,
             force_lead: false,
@@ -236,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_follows_a_promise_that_could_not_be_stored() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (mut driver, local) = driver(folder.path());
+        let (mut driver, local) = driver(folder.path(), 0);
         let (reply, mut answer) = oneshot::channel();
         driver.waiters.insert(3, reply);
         // The local store takes no count of starts that falls.
@@ -246,5 +253,16 @@ mod tests {
         driver.carry_out(actions).await;
         assert!(driver.exit.as_ref().is_some_and(Option::is_some), "the server ends with a reason");
         assert!(answer.try_recv().is_err(), "what came after the promise was not done");
+    }
+
+    #[tokio::test]
+    async fn on_a_full_disk_only_promises_are_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut driver, local) = driver(folder.path(), u64::MAX);
+        // It would fail if it were written.
+        let state = LocalState { starts: 0, ..local.clone() };
+        driver.carry_out(vec![Action::Effect(Effect::Remember(state))]).await;
+        driver.carry_out(vec![Action::Effect(Effect::Persist(local))]).await;
+        assert_eq!(driver.exit, None, "the server goes on, and has promised");
     }
 }

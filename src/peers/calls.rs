@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_question_is_handed_back() {
         let calls = Calls::default();
-        let question = message(2, 5, Body::Evict { epoch: Epoch::ZERO });
+        let question = message(2, 5, Body::Evict { epoch: Epoch::ZERO, tables: None });
         assert_eq!(calls.answer(question.clone()), Some(question));
     }
 

@@ -10,7 +10,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -81,7 +81,7 @@ impl EventService for Events {
         let (cursor, stop) = (request.into_inner().cursor, self.stop.clone());
         // Ends with the device's connection, the lead, the session, or the server.
         tokio::spawn(serve(device, cursor, permit, stop));
-        Ok(Response::new(Box::pin(ReceiverStream::new(events))))
+        Ok(Response::new(Box::pin(ReceiverStream::new(events).map(|told| *told))))
     }
 
     async fn set_typing(
@@ -137,10 +137,13 @@ async fn serve(
         () = stop.cancelled() => Err(errors::refused(Refused::ShuttingDown, &context)),
     };
     if let Err(status) = ended {
-        let _ = timeout(LAST_WORDS, outgoing.send(Err(status))).await;
+        let _ = timeout(LAST_WORDS, outgoing.send(Box::new(Err(status)))).await;
     }
     drop(permit);
 }
+
+/// A queue has places for 32 of them from the start, so they are boxed.
+type Told = Box<Result<Event, Status>>;
 
 /// One device's stream.
 struct Device {
@@ -148,7 +151,7 @@ struct Device {
     signs: Signs,
     caller: Caller,
     live: Subscription,
-    outgoing: mpsc::Sender<Result<Event, Status>>,
+    outgoing: mpsc::Sender<Told>,
     /// Where the stream stands; `None` before the first place is known.
     told: Option<Cursor>,
 }
@@ -324,7 +327,7 @@ impl Device {
     async fn tell(&self, kind: Kind) -> Result<(), Status> {
         let cursor = self.told.map(|told| told.to_string()).unwrap_or_default();
         let event = Event { cursor, kind: Some(kind) };
-        match timeout(PATIENCE, self.outgoing.send(Ok(event))).await {
+        match timeout(PATIENCE, self.outgoing.send(Box::new(Ok(event)))).await {
             Ok(_) => Ok(()),
             // The event was not told, so the cursor must not stand for it: the device has an older one.
             Err(_) => Err(errors::ended(Ended::TooSlow, None, &self.context)),

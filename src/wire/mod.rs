@@ -3,6 +3,7 @@
 //! Everything that arrives is parsed here once; a malformed message becomes a [`Malformed`] with words
 //! and never reaches a room below. Nothing here decides anything.
 
+pub mod codec;
 pub mod peer;
 pub mod update;
 pub mod view;

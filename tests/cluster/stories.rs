@@ -216,6 +216,7 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
         ("outrun", [leader, behind, millis]) => {
             outrun(world, server(leader)?, server(behind)?, number(millis)?);
         }
+        ("spoil", [id]) => world.node(server(id)?).spoiled = true,
         ("wipe", [id]) => world.wipe(server(id)?, false),
         ("reset", [id]) => world.wipe(server(id)?, true),
         ("probed", [id, peer]) => {

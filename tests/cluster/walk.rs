@@ -1,6 +1,7 @@
 //! One random walk: what the adversary may do, how often, and what must hold at the end.
 
 mod moves;
+mod old_copy;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -389,9 +390,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// One disk a walk is lost, or becomes what it was once, and under `majority` only one that may be.
+    /// One disk a walk is lost, or becomes what it was once.
     fn wipe(&mut self, id: ServerId) {
         if self.wiped || self.world.is_up(id) {
+            return;
+        }
+        if self.images && !self.world.bears_the_old_copy(id) {
             return;
         }
         self.wiped = true;

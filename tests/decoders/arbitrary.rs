@@ -147,7 +147,8 @@ fn question() -> impl Strategy<Value = Body> {
         (epoch(), boundaries(), option::of(position()), any::<u64>()).prop_map(
             |(epoch, boundaries, after, until)| Body::Fetch { epoch, boundaries, after, until }
         ),
-        epoch().prop_map(|epoch| Body::Evict { epoch }),
+        (epoch(), option::of((any::<u64>(), hash())))
+            .prop_map(|(epoch, tables)| Body::Evict { epoch, tables }),
         (epoch(), option::of(life())).prop_map(|(epoch, left)| Body::Resign { epoch, left }),
     ]
 }

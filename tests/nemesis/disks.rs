@@ -1,19 +1,18 @@
 //! Disks that fill, fail or take long.
 //!
 //! Failing and slow syncs come from a small library in C (tests/shim), which is compiled here and loaded
-//! into the servers; a full disk is a small file system in memory, which one server has its data on. Where
+//! into the servers; a full disk is a file system in memory that shrinks to what is on it, which one server has its data on. Where
 //! the machine has no C compiler, or does not let this user mount anything, these faults are left out, and
 //! the report says so.
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-/// The size of the small disk: three times the reserve below which a server takes no writes.
-const SMALL_MIB: u64 = 192;
+/// What the disk has room for while nothing is wrong with it: more than a round of the nemesis writes.
+const ROOM_MIB: u64 = 2_048;
 /// Below the reserve of 64 MiB.
 const NEARLY_FULL_MIB: u64 = 40;
 
@@ -37,7 +36,7 @@ pub(crate) fn compile_shim(folder: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// A small disk, mounted; it goes when this is dropped.
+/// A disk whose size is at the nemesis' will, mounted; it goes when this is dropped.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -48,7 +47,7 @@ impl SmallDisk {
     pub(crate) fn mount(at: &Path) -> Result<SmallDisk, String> {
         fs::create_dir_all(at).map_err(|error| error.to_string())?;
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={SMALL_MIB}m"), "chinwag-test"])
+            .args(["-t", "tmpfs", "-o", &format!("size={ROOM_MIB}m"), "chinwag-test"])
             .arg(at)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -61,24 +60,26 @@ impl SmallDisk {
         }
     }
 
-    /// Fills it, wholly or nearly.
+    /// There is no room left, or hardly any.
     pub(crate) fn fill(&self, wholly: bool) {
-        let leave = if wholly { 0 } else { NEARLY_FULL_MIB };
-        let mut file = fs::File::create(self.ballast()).expect("a file");
-        let block = vec![1; 1 << 20];
-        while free_mib(&self.0) > leave && file.write_all(&block).is_ok() {}
-        // The last part of a block may still fit.
-        while leave == 0 && file.write_all(&block[..4096]).is_ok() {}
+        let leave_mib = if wholly { 0 } else { NEARLY_FULL_MIB };
+        // The server goes on writing while this is done.
+        let full = (0..20).any(|_| self.resize(used(&self.0) + (leave_mib << 20)));
+        assert!(full, "the small disk cannot be made smaller");
     }
 
     /// There is room again.
     pub(crate) fn clear(&self) {
-        let _ = fs::remove_file(self.ballast());
+        assert!(self.resize(ROOM_MIB << 20), "the small disk cannot be made larger");
     }
 
-    /// Beside the data folder's own files.
-    fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
+    fn resize(&self, bytes: u64) -> bool {
+        let resized = Command::new("mount")
+            .args(["-o", &format!("remount,size={bytes}")])
+            .arg(&self.0)
+            .stderr(Stdio::null())
+            .status();
+        resized.is_ok_and(|status| status.success())
     }
 }
 
@@ -89,6 +90,7 @@ impl Drop for SmallDisk {
     }
 }
 
-fn free_mib(at: &Path) -> u64 {
-    rustix::fs::statvfs(at).map_or(0, |found| (found.f_bavail * found.f_frsize) >> 20)
+fn used(at: &Path) -> u64 {
+    let found = rustix::fs::statvfs(at).expect("a mounted disk");
+    (found.f_blocks - found.f_bfree) * found.f_frsize
 }

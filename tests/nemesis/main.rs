@@ -6,6 +6,7 @@
 //! ```text
 //! cargo test --release --test nemesis -- --seconds 600 [--policy available|majority] [--seed N]
 //!     [--goals]
+//! cargo test --release --test nemesis -- --busy --seconds 1800
 //! ```
 //!
 //! It kills, freezes, stops, wipes and cuts off servers, and lets their disks fail, fill and take long, as
@@ -14,9 +15,12 @@
 //! server under `available` may make two histories, which are merged: then every message still stands once
 //! under its id, on every server and on every subscriber's device, but it may stand later than its sender
 //! was told.
+//!
+//! With `--busy` nothing is done to anybody, but every core is kept busy: the leader must stay.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod busy;
 mod caller;
 mod disks;
 mod episodes;
@@ -33,11 +37,15 @@ use tokio::time::Instant;
 
 use episodes::{Episode, Nemesis};
 use harness::Dice;
+use times::Times;
 use world::World;
 
 /// Under each policy, in plain `cargo test`.
 const USUAL: Duration = Duration::from_secs(5);
+/// Then everything is accounted for, and a new cluster begins: what it stores stays within bounds.
+const ROUND: Duration = Duration::from_secs(60);
 
+#[derive(Clone, Copy)]
 struct Run {
     policy: &'static str,
     seed: u64,
@@ -78,6 +86,10 @@ fn main() -> ExitCode {
         .expect("a runtime");
     let mut met = true;
     for policy in policies {
+        if has("--busy") {
+            runtime.block_on(busy::endure(policy, duration));
+            continue;
+        }
         let seed = number("--seed").unwrap_or_else(fresh);
         let run = Run { policy, seed, duration, told: seconds.is_some() };
         met &= runtime.block_on(harass(run));
@@ -85,8 +97,20 @@ fn main() -> ExitCode {
     if has("--goals") && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Whether the goals are met; whatever is lost, twice or out of order panics.
+/// Round after round, each with a cluster and a seed of its own. Whether the goals are met; whatever is lost,
+/// twice or out of order panics.
 async fn harass(run: Run) -> bool {
+    let mut times = Times::default();
+    let rounds = run.duration.div_duration_f64(ROUND).ceil() as u32;
+    for round in 0..rounds.max(1) {
+        let duration = run.duration / rounds.max(1);
+        let seed = run.seed + u64::from(round);
+        times.extend(play_round(Run { seed, duration, ..run }).await);
+    }
+    times.report(run.policy)
+}
+
+async fn play_round(run: Run) -> Times {
     let Run { policy, seed, duration, told } = run;
     println!("nemesis under {policy}: --seed {seed}");
     let mut dice = Dice::new(seed);
@@ -114,5 +138,5 @@ async fn harass(run: Run) -> bool {
         Ok(words) => println!("{policy}: {episodes} episodes; {words}"),
         Err(trouble) => panic!("{policy}, --seed {seed}, after {episodes} episodes:\n{trouble}"),
     }
-    world.times.report(policy)
+    std::mem::take(&mut world.times)
 }

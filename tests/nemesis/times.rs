@@ -63,6 +63,13 @@ impl Times {
         self.0.entry(kind).or_default().push(time);
     }
 
+    /// What another round measured.
+    pub(crate) fn extend(&mut self, other: Times) {
+        for (kind, times) in other.0 {
+            self.0.entry(kind).or_default().extend(times);
+        }
+    }
+
     /// Prints the distributions. Returns whether every goal is met.
     pub(crate) fn report(&self, policy: &str) -> bool {
         let mut met = true;

@@ -51,6 +51,14 @@ pub(super) fn incarnation_of(incarnation: proto::Incarnation) -> Incarnation {
     Incarnation { starts, bumps, random }
 }
 
+pub(super) fn tables_to((seq, digest): (Seq, Hash)) -> proto::Tables {
+    proto::Tables { seq, digest: hash_bytes(digest) }
+}
+
+pub(super) fn tables_of(tables: proto::Tables) -> Parsed<(Seq, Hash)> {
+    Ok((tables.seq, parse_hash(&tables.digest)?))
+}
+
 /// The protobuf form of a position.
 pub fn position_to(position: Position) -> proto::Position {
     proto::Position {

@@ -59,9 +59,10 @@ impl Question {
                     until: *until,
                 })
             }
-            Body::Evict { epoch } => Question::Evict(proto::EvictRequest {
+            Body::Evict { epoch, tables } => Question::Evict(proto::EvictRequest {
                 envelope,
                 epoch: Some(parts::epoch_to(*epoch)),
+                tables: tables.map(parts::tables_to),
             }),
             Body::Resign { epoch, left } => Question::Resign(proto::ResignRequest {
                 envelope,
@@ -103,7 +104,11 @@ impl Question {
                 parts::message(r.envelope, body)
             }
             Question::Evict(r) => {
-                parts::message(r.envelope, Body::Evict { epoch: parts::epoch_of(r.epoch)? })
+                let body = Body::Evict {
+                    epoch: parts::epoch_of(r.epoch)?,
+                    tables: r.tables.map(parts::tables_of).transpose()?,
+                };
+                parts::message(r.envelope, body)
             }
             Question::Resign(r) => {
                 let left = r.left.map(parts::incarnation_of);

@@ -81,7 +81,8 @@ fn questions() -> Vec<Body> {
         Body::Accept(updates()),
         Body::Prepare { epoch: EPOCH },
         Body::Fetch { epoch: EPOCH, boundaries, after: Some(position()), until: 50 },
-        Body::Evict { epoch: EPOCH },
+        Body::Evict { epoch: EPOCH, tables: None },
+        Body::Evict { epoch: EPOCH, tables: Some((9, Hash([5; 32]))) },
         Body::Resign { epoch: EPOCH, left: Some(LIFE) },
         Body::Resign { epoch: EPOCH, left: None },
     ]

@@ -22,19 +22,21 @@ use chinwag::cluster::{
 };
 use contact::Contacts;
 use merge::Merging;
-use store::{Disk, StoreOp};
+use store::StoreOp;
 
-pub(crate) use store::Log;
+pub(crate) use store::{Disk, Log};
 
 /// One server, up or down.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) disk: Disk,
-    copy: Option<Disk>,
+    pub(crate) copy: Option<Disk>,
     pub(crate) core: Option<Core>,
     pub(crate) paused: bool,
     /// Its disk does nothing for now.
     pub(crate) stalled: bool,
+    /// Its tables are not what its log says.
+    pub(crate) spoiled: bool,
     pub(crate) trimmed: Seq,
     pub(crate) exit: Option<Option<String>>,
     store: VecDeque<StoreOp>,
@@ -263,6 +265,7 @@ impl World {
         let mut disk = self.empty_disk(belonged);
         std::mem::swap(&mut self.node(id).disk, &mut disk);
         self.node(id).wiped = true;
+        self.node(id).spoiled = false;
     }
 
     /// Somebody copies the data folder.
@@ -337,12 +340,20 @@ impl World {
 }
 
 impl Node {
+    /// Of the tables after the entry with this hash.
+    fn digest(&self, last: Hash) -> Hash {
+        let Hash(mut bytes) = last;
+        bytes[0] ^= u8::from(self.spoiled);
+        Hash(bytes)
+    }
+
     fn new(disk: Disk) -> Node {
         Node {
             disk,
             core: None,
             paused: false,
             stalled: false,
+            spoiled: false,
             trimmed: 0,
             exit: None,
             store: VecDeque::new(),

@@ -72,7 +72,7 @@ impl World {
             StoreOp::Apply(op, entries) => {
                 let node = self.node(id);
                 node.open.extend(entries.iter().cloned());
-                let digest = node.open[node.open.len() - 1].hash;
+                let digest = node.digest(node.open[node.open.len() - 1].hash);
                 self.step(id, Event::Applied { op, digest });
             }
             StoreOp::Rollback => self.node(id).open.clear(),
@@ -98,11 +98,12 @@ impl World {
                 let end = log.entries.last().map_or((0, lineage), |last| (last.seq, last.hash));
                 let fits = entries[0].seq == end.0 + 1 && entries[0].follows(end.1);
                 log.entries.extend(entries.iter().cloned());
-                let digest = log.last().hash;
+                let last = log.last().hash;
                 let idle = node.open.is_empty();
                 if !fits || !idle {
                     self.violate(format!("I2: {id} stores what does not follow its log"));
                 }
+                let digest = self.node(id).digest(last);
                 self.step(id, Event::Stored { op, digest });
             }
             StoreOp::Install(op, nonce, aside) => self.install(id, op, nonce, aside),

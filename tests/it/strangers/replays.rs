@@ -83,7 +83,7 @@ fn old_news(old: &[Recorded]) -> Vec<Recorded> {
         let (envelope, to) = (request.envelope, batch.to);
         let epoch = request.updates.expect("a batch").epoch;
         let left = envelope.as_ref().and_then(|envelope| envelope.incarnation);
-        let evict = EvictRequest { envelope: envelope.clone(), epoch };
+        let evict = EvictRequest { envelope: envelope.clone(), epoch, tables: None };
         let prepare = PrepareRequest { envelope: envelope.clone(), epoch };
         let resign = ResignRequest { envelope: envelope.clone(), epoch, left };
         let register = RegisterFollowerRequest { envelope, ..Default::default() };
