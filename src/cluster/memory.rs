@@ -138,12 +138,12 @@ impl Core {
         self.note_about_itself(self.local.starts, trust);
     }
 
-    /// How far to jump over the greatest epoch number that was seen. Under `available` a server with a wiped
-    /// disk, or with an old copy of it, may have led alone in an epoch that nobody in reach has heard of, itself
-    /// included; its next one must be another.
+    /// How far to jump over the greatest epoch number that was seen. A server with an old copy of its disk, or,
+    /// where one may lead alone, with a wiped one, may have led in an epoch that nobody in reach has heard of,
+    /// itself included; its next one must be another.
     pub(super) fn epoch_jump(&mut self) -> u64 {
         let first = !std::mem::replace(&mut self.opened_epoch, true);
-        if first && !self.is_majority_policy() { 1 + self.random.number_below(JUMP) } else { 1 }
+        if first { 1 + self.random.number_below(JUMP) } else { 1 }
     }
 
     fn own_memory(&self) -> Option<PeerMemory> {

@@ -61,7 +61,7 @@
 //!   candidate that must then win them all. Under `majority` it takes nothing before so many others that
 //!   hold data told it their promises. An old copy of a data folder counts a start that the others know
 //!   already: who answers what the known life was asked and did not answer lives later than it, is let in,
-//!   and is told that its folder is old. Under `available` the first epoch of every life jumps by a random
+//!   and is told that its folder is old. The first epoch of every life jumps by a random
 //!   number, for who led alone and lost that disk, or got an older one back, must not name an epoch twice.
 //!
 //! # What is left out

@@ -28,7 +28,7 @@ impl World {
             Effect::Remember(local) => self.node(id).disk.local = local,
             Effect::Send(message) => {
                 self.note_question(id, &message);
-                self.network.push_back(Flight { message, snapshot: None });
+                self.network.push_back(Flight { message: Box::new(message), snapshot: None });
             }
             Effect::Probe(peer) => {
                 let refused = !self.is_up(peer) && !self.is_cut(id, peer);
@@ -104,7 +104,9 @@ impl World {
             };
             parts.push(Message { body, ..template.clone() });
         }
-        self.network.extend(parts.into_iter().map(|message| Flight { message, snapshot: None }));
+        self.network.extend(
+            parts.into_iter().map(|message| Flight { message: Box::new(message), snapshot: None }),
+        );
     }
 
     fn send_snapshot(&mut self, id: ServerId, to: ServerId, nonce: u64, epoch: Epoch) {
@@ -112,7 +114,7 @@ impl World {
         let Some(core) = self.core(id) else { return };
         let body = Body::Snapshot { epoch, position: log.last() };
         let message = core.message(to, nonce, body);
-        let flight = Flight { message, snapshot: Some(Arc::new(log)) };
+        let flight = Flight { message: Box::new(message), snapshot: Some(Arc::new(log)) };
         if self.loses {
             self.sent_snapshots.push(flight.clone());
         }

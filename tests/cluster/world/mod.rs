@@ -54,7 +54,8 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
-    pub(crate) message: Message,
+    /// Boxed, for those behind it move up when it is taken out of the middle.
+    pub(crate) message: Box<Message>,
     snapshot: Option<Arc<Log>>,
 }
 

@@ -36,7 +36,7 @@ impl World {
         if let Some(log) = flight.snapshot {
             self.node(to).snapshots.insert(message.nonce, log);
         }
-        self.step(to, Event::Message(message));
+        self.step(to, Event::Message(*message));
     }
 
     /// Ticks every server whose deadline has come.

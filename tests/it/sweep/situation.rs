@@ -5,7 +5,6 @@ use std::time::Duration;
 use chinwag::failpoint::Point::{self, *};
 use rustix::process::Signal;
 
-use super::Disk;
 use crate::harness::{Cluster, Load, all, copy_folder, wipe};
 
 /// Long enough to be noticed by the server itself, and too short for the others to go on without it.
@@ -236,15 +235,6 @@ impl Situation {
 
     /// Whether the server that dies can come back with this disk.
     ///
-    /// The others know a server's lives by the count of its starts, and take no word from one that is not
-    /// later than the last they heard of. An image from before the life that ended begins such a life: it
-    /// is found out, but not let in before the others start again. So a copy is from the life that ends.
-    pub(super) fn allows(self, disk: Disk) -> bool {
-        let starts_again =
-            matches!(self, FeedsFromStore | Returns | Joins | ReturnsOutdated | Resets);
-        disk != Disk::OldCopy || !starts_again
-    }
-
     /// Whose turn it is to die.
     pub(super) fn victim(self, leader: u32) -> u32 {
         let mut followers = all().filter(|id| *id != leader);

@@ -14,11 +14,11 @@ crash 1
 heal
 start 1
 run 3000
-expect serving 1
+expect serving 2
 expect ends 1 3
 start 3
 run 9000
 expect said 3 they were never acknowledged
 expect aside 3 1
-expect in-sync 1 1 2 3
+expect in-sync 2 1 2 3
 expect same logs
