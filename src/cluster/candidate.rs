@@ -22,6 +22,8 @@ use super::{
 pub(super) struct Candidate {
     pub(super) epoch: Epoch,
     promises: BTreeMap<ServerId, Promised>,
+    /// The lives that have nothing to promise for and renounced lower epochs.
+    renounced: BTreeMap<ServerId, Incarnation>,
     started: Time,
     deadline: Time,
     next_send: Time,
@@ -45,10 +47,15 @@ impl Core {
         let epoch = self.open_epoch();
         let now = self.now;
         let deadline = Time(now.0 + self.settings.timing.election_timeout);
-        let promises = BTreeMap::new();
         self.following = None;
-        self.candidate =
-            Some(Box::new(Candidate { epoch, promises, started: now, deadline, next_send: now }));
+        self.candidate = Some(Box::new(Candidate {
+            epoch,
+            promises: BTreeMap::new(),
+            renounced: BTreeMap::new(),
+            started: now,
+            deadline,
+            next_send: now,
+        }));
         self.turn_candidate();
     }
 
@@ -118,9 +125,16 @@ impl Core {
     }
 
     pub(super) fn on_prepare_refused(&mut self, message: &Message) {
-        let Some(candidate) = &self.candidate else { return };
+        let Body::PrepareRefused { epoch, renounces, .. } = message.body else { return };
+        let Some(candidate) = self.candidate.as_mut() else { return };
         if message.promised > candidate.epoch && self.work.is_none() {
             self.give_up_candidacy();
+            return;
+        }
+        if renounces && epoch == candidate.epoch {
+            candidate.renounced.insert(message.from, message.incarnation);
+            self.try_to_win();
+            self.fetch_the_rest();
             return;
         }
         // It looks for its leader now, and may soon know that it is gone.
@@ -158,7 +172,11 @@ impl Core {
         }
         let away = members.difference(&asked);
         let wins = if self.has_authority() {
-            away.copied().all(|id| self.is_dead(id) || self.is_silent(id))
+            let renounced = |id: &ServerId| {
+                let life = candidate.renounced.get(id);
+                life.is_some() && life == self.peers[id].incarnation.as_ref()
+            };
+            away.copied().all(|id| self.is_dead(id) || self.is_silent(id) || renounced(&id))
         } else {
             let promised_to = candidate.promises.values().flat_map(|one| one.promised_to.iter());
             let mut promised_to = promised_to.chain(self.local.promised_to.iter());

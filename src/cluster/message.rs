@@ -109,6 +109,9 @@ pub enum Body {
         epoch: Epoch,
         /// In words, for the log.
         reason: &'static str,
+        /// It has nothing to promise for, but takes nothing from a lower epoch: a candidate that has everything
+        /// may do without it.
+        renounces: bool,
     },
 
     /// P12: the candidate lacks what this promiser has.

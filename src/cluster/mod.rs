@@ -42,6 +42,8 @@
 //!   first view through, its promisers wait for it; that time is over when it leads or is dead, and ranks
 //!   count after it. A greater promise elsewhere ends a lead only when its
 //!   holder asks to be let in, refuses updates, or serves.
+//!   An emptied server has nothing to promise for and renounces lower epochs instead: a candidate that has
+//!   everything does without it, or nobody would lead while the third one is dead.
 //! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead. Under
 //!   `available` a server that was the last one standing needs nobody, but first knows how everybody is:
 //!   another may have been made to lead while it was away.

@@ -11,6 +11,9 @@ use super::{
     mutant::Mutant,
 };
 
+/// Why a server that forgot something promises nothing.
+const NO_DATA: &str = "this server has no data that may be trusted";
+
 impl Core {
     pub(super) fn turn_succession(&mut self) {
         if self.candidate.is_some() {
@@ -133,8 +136,9 @@ impl Core {
             return false;
         }
         if self.has_authority() {
+            // Who is in reach and cannot promise renounces.
             let gone = |id: &ServerId| self.is_dead(*id) || self.is_silent(*id);
-            return members.iter().all(|id| reachable(id) || gone(id));
+            return members.iter().all(|id| *id == self.me() || self.is_live(*id) || gone(id));
         }
         self.awaited().is_empty() && self.knows_how_everybody_is()
     }
@@ -158,10 +162,14 @@ impl Core {
 
     pub(super) fn on_prepare(&mut self, message: &Message, epoch: Epoch) {
         if let Err(reason) = self.may_promise(message, epoch) {
-            self.answer(message, Body::PrepareRefused { epoch, reason });
+            self.answer(message, Body::PrepareRefused { epoch, reason, renounces: false });
             if let Some((leader, _)) = self.live_leader() {
                 self.suspect(leader);
             }
+            return;
+        }
+        if self.is_forgetful() {
+            self.renounce(message, epoch);
             return;
         }
         if self.leader.is_some() {
@@ -192,6 +200,32 @@ impl Core {
         self.answer(message, Body::Promise(Box::new(promise)));
     }
 
+    /// Whether it could promise for nothing: what it acknowledged once may not be here.
+    fn is_forgetful(&self) -> bool {
+        let forgets = self.mutant == Some(Mutant::ForgetsPromise);
+        self.is_distrusted_or_blank() && !self.everyone_is_reachable() && !forgets
+    }
+
+    /// A server without data that may be trusted takes nothing from lower epochs from now on. Its former life is
+    /// over, and this one cannot come to be in sync under an older leader any more: so a candidate that
+    /// has everything may leave it out as if it had consented to leave (P9). Waiting for it would be in
+    /// vain, for nobody else has what it needs.
+    fn renounce(&mut self, message: &Message, epoch: Epoch) {
+        if self.work_is_under_way() {
+            self.keep_for_later(message.clone());
+            return;
+        }
+        if epoch > self.local.promised {
+            if self.candidate.is_some() {
+                self.give_up_candidacy();
+            }
+            self.local.promised = epoch;
+            self.persist();
+            self.following = None;
+        }
+        self.answer(message, Body::PrepareRefused { epoch, reason: NO_DATA, renounces: true });
+    }
+
     fn may_promise(&self, message: &Message, epoch: Epoch) -> Result<(), &'static str> {
         if epoch.server != message.from || epoch < self.local.promised {
             return Err("a greater epoch is promised");
@@ -199,9 +233,8 @@ impl Core {
         if self.shutting_down.is_some() {
             return Err("this server shuts down");
         }
-        let forgets = self.mutant == Some(Mutant::ForgetsPromise);
-        if self.is_distrusted_or_blank() && !self.everyone_is_reachable() && !forgets {
-            return Err("this server has no data that may be trusted");
+        if self.is_forgetful() && self.is_majority_policy() {
+            return Err(NO_DATA);
         }
         let other = self.live_leader().is_some_and(|(leader, _)| leader != message.from);
         if self.serving() || other {

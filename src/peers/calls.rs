@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn refusal() -> Body {
-        Body::PrepareRefused { epoch: Epoch::ZERO, reason: "no" }
+        Body::PrepareRefused { epoch: Epoch::ZERO, reason: "no", renounces: false }
     }
 
     #[test]

@@ -46,13 +46,13 @@ const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::ResignIsDeath, Policy::Available, 1, 20_000),
     (Mutant::StaleEvidence, Policy::Available, 1_850, 50_000),
     (Mutant::OldAnswerServesRead, Policy::Majority, 6_825, 50_000),
-    (Mutant::ForgetsPromise, Policy::Majority, 75_600, 200_000),
+    (Mutant::ForgetsPromise, Policy::Majority, 91_300, 200_000),
     (Mutant::BelievesUnseen, Policy::Available, 1_550, 20_000),
-    (Mutant::RaisesOwnEpoch, Policy::Majority, 600, 100_000),
+    (Mutant::RaisesOwnEpoch, Policy::Majority, 6_890, 100_000),
     (Mutant::ForgetsLateBatch, Policy::Available, 1, 5_000),
     (Mutant::FeedsNewLife, Policy::Available, 6_590, 100_000),
     (Mutant::TakesAnySnapshot, Policy::Available, 1, 20_000),
-    (Mutant::ResendsWholeBatch, Policy::Majority, 5_980, 50_000),
+    (Mutant::ResendsWholeBatch, Policy::Majority, 103_790, 200_000),
 ];
 
 fn main() -> ExitCode {

@@ -75,11 +75,13 @@ pub fn prepare_response(message: &Message, cluster: &str) -> Option<proto::Prepa
             known_committed: promise.known_committed.map(parts::committed_to),
             promised_to: promise.promised_to.iter().map(|id| id.0).collect(),
             reason: String::new(),
+            renounces: false,
         }),
-        Body::PrepareRefused { epoch, reason } => Some(proto::PrepareResponse {
+        Body::PrepareRefused { epoch, reason, renounces } => Some(proto::PrepareResponse {
             envelope,
             epoch: Some(parts::epoch_to(*epoch)),
             reason: (*reason).to_owned(),
+            renounces: *renounces,
             ..Default::default()
         }),
         _ => None,
@@ -98,7 +100,8 @@ pub fn message_of_prepare(response: proto::PrepareResponse) -> Result<Message, M
             promised_to: parts::servers_of(response.promised_to),
         }))
     } else {
-        Body::PrepareRefused { epoch, reason: "refused by the other server" }
+        let reason = "refused by the other server";
+        Body::PrepareRefused { epoch, reason, renounces: response.renounces }
     };
     parts::message(response.envelope, body)
 }

@@ -1,18 +1,14 @@
 //! Which disk may become what it was once.
 
-use chinwag::cluster::{Policy, ServerId};
+use chinwag::cluster::ServerId;
 
 use crate::world::{Acknowledged, Disk, World};
 
 impl World {
-    /// Whether nothing is lost for sure if this server's disk becomes what it was once. Under `majority` an old disk
-    /// is a failed one, as a stopped server is, and its owner does not know: with those who know better
-    /// stopped too, too many have failed. So every other server has all that was acknowledged, or remembers
-    /// more of this one than the copy holds (P20).
+    /// Whether nothing is lost for sure if this server's disk becomes what it was once. An old disk is a lost one,
+    /// and its owner does not know; with those who know better stopped too, nobody can. So every other server
+    /// has all that was acknowledged, or remembers more of this one than the copy holds (P20).
     pub(crate) fn bears_the_old_copy(&self, id: ServerId) -> bool {
-        if self.policy == Policy::Available {
-            return true;
-        }
         let Some(copy) = &self.nodes[&id].copy else { return false };
         let end = copy.log.as_ref().map_or(0, |log| log.last().seq);
         let own = copy.local.peers.get(&id).map_or(0, |own| own.starts);
