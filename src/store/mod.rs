@@ -30,6 +30,7 @@ mod local;
 mod log;
 mod mentions;
 mod pool;
+mod prepared;
 mod query;
 mod rooms;
 mod rows;

@@ -10,6 +10,7 @@ use crate::{
     chat::{ChangeKind, MessageId, Outcome},
     store::{
         error::StoreError,
+        prepared::Prepare as _,
         rows::{AccountRow, MessageRow},
         schema::messages,
     },
@@ -49,6 +50,7 @@ pub(super) fn receive(
 ) -> Result<(), Stop> {
     update(messages::table.find(message.id))
         .set((messages::received_time.eq(time), messages::change_position.eq(context.position)))
+        .prepared()
         .execute(context.connection)
         .map_err(StoreError::database("mark a message as received"))?;
     context.record("messages", &[message.message_id.as_slice().into(), time.into()]);

@@ -13,6 +13,7 @@ use crate::{
     chat::{Body, ChangeKind, Message, MessageId, Outcome, Refusal},
     store::{
         error::StoreError,
+        prepared::Prepare as _,
         rows::{self, AccountRow, MessageRow},
         schema::messages,
     },
@@ -55,6 +56,7 @@ pub(super) fn write(
             messages::change_position.eq(context.position),
             messages::edit_position.eq(context.position),
         ))
+        .prepared()
         .execute(context.connection)
         .map_err(StoreError::database("edit a message"))?;
     let text = body.as_str();

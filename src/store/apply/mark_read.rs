@@ -10,6 +10,7 @@ use crate::{
     chat::{ChangeKind, ConversationName, MessageSeq, Outcome},
     store::{
         error::StoreError,
+        prepared::Prepare as _,
         rows::{self, AccountRow, ConversationRow, MemberRow},
         schema::{hidden, members, messages},
     },
@@ -52,6 +53,7 @@ pub(super) fn rise(
             members::gone_after.eq(gone_after),
             members::mentions_after.eq(mentions_after),
         ))
+        .prepared()
         .execute(context.connection)
         .map_err(StoreError::database("move a read marker"))?;
     context.record(

@@ -20,6 +20,7 @@ use crate::{
     chat::{AccountName, ChangeKind, Outcome, Refusal, RoomName, Username},
     store::{
         error::StoreError,
+        prepared::Prepare as _,
         rooms,
         rows::{self, AccountRow, ConversationRow},
         schema::{conversations, members, membership_changes},
@@ -199,6 +200,7 @@ pub(super) fn go(
 fn touch(context: &mut Context<'_>, room: &ConversationRow) -> Result<(), Stop> {
     update(conversations::table.find(room.id))
         .set(conversations::last_position.eq(context.position))
+        .prepared()
         .execute(context.connection)
         .map_err(StoreError::database("note a room's change"))?;
     let position = context.position;

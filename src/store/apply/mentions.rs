@@ -18,6 +18,7 @@ use crate::{
     chat::{AccountName, MAX_MENTIONS, Username, mentionable},
     store::{
         error::StoreError,
+        prepared::Prepare as _,
         rows::{self, MessageRow},
         schema::{hidden, members, mentions},
     },
@@ -169,6 +170,7 @@ fn add(context: &mut Context<'_>, at: Spot, account: i64, more: i64) -> Result<(
     let mentions_after: Option<i64> = update(members::table.filter(unread))
         .set(members::mentions_after.eq(members::mentions_after + more))
         .returning(members::mentions_after)
+        .prepared()
         .get_result(context.connection)
         .optional()
         .map_err(StoreError::database("count a mention"))?;

@@ -10,6 +10,7 @@ use crate::{
     chat::{ChangeKind, MessageId, Outcome, Refusal},
     store::{
         error::StoreError,
+        prepared::Prepare as _,
         rows::{self, AccountRow, MessageRow},
         schema::{deleted_messages, hidden, members, messages},
     },
@@ -67,6 +68,7 @@ pub(super) fn for_everyone(
             messages::deleted.eq(true),
             messages::change_position.eq(context.position),
         ))
+        .prepared()
         .execute(context.connection)
         .map_err(StoreError::database("delete a message"))?;
     let id = message.message_id.as_slice();
@@ -135,6 +137,7 @@ pub(super) fn for_viewer(
             members::read_position.eq(context.position),
         ))
         .returning(members::gone_after)
+        .prepared()
         .get_result(context.connection)
         .map_err(StoreError::database("count a removed message"))?;
     let conversation = message.conversation;

@@ -16,6 +16,7 @@ use crate::{
     },
     store::{
         error::StoreError,
+        prepared::Prepare as _,
         rows::{self, AccountRow, ConversationRow, DIRECT},
         schema::{conversations, members, messages},
     },
@@ -192,11 +193,13 @@ pub(super) fn insert(
             conversations::last_seq.eq(message.seq),
             conversations::last_position.eq(context.position),
         ))
+        .prepared()
         .execute(context.connection)
         .map_err(StoreError::database("move a conversation's end"))?;
     let own_after: Option<i64> = update(members::table.find((sender.id, conversation)))
         .set(members::own_after.eq(members::own_after + 1))
         .returning(members::own_after)
+        .prepared()
         .get_result(context.connection)
         .optional()
         .map_err(StoreError::database("count an own message"))?;

@@ -12,6 +12,7 @@ use crate::{
     store::{
         error::StoreError,
         mentions,
+        prepared::Prepare as _,
         rows::{self, AccountRow, ConversationRow, DIRECT, MemberRow, MessageRow},
         schema::{changes, conversations},
     },
@@ -118,6 +119,7 @@ pub(super) fn note_change(context: &mut Context<'_>, message: &MessageRow) -> Re
     insert_change(context, message, None)?;
     update(conversations::table.find(message.conversation))
         .set(conversations::last_position.eq(context.position))
+        .prepared()
         .execute(context.connection)
         .map_err(StoreError::database("note a conversation's change"))?;
     Ok(())
