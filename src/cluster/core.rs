@@ -163,6 +163,7 @@ impl Core {
                 self.local.promised = self.local.promised.max(last.epoch);
                 self.persist();
             }
+            self.remember_from_own_log();
         } else if self.local.belonged.is_some() || self.is_distrusted() {
             // The data folder was emptied: what it acknowledged may be known to nobody but its peers.
             self.distrust_own_log();

@@ -52,6 +52,19 @@ impl Core {
         }
     }
 
+    /// A leader commits what every member has: the end of a log that this server led itself says how far the
+    /// others were, even where it had no time to write that down.
+    pub(super) fn remember_from_own_log(&mut self) {
+        let Some(last) = self.log.last().filter(|last| last.epoch.server == self.me()) else {
+            return;
+        };
+        for member in self.log.members() {
+            if let Some(memory) = self.local.peers.get_mut(member) {
+                memory.durable = memory.durable.max(last.seq);
+            }
+        }
+    }
+
     /// This life came after one with a greater number, or with the same: its data folder is an old one. Whoever
     /// began it is told so by what is remembered, until it is in sync again.
     pub(super) fn remember_more_than(&mut self, id: ServerId, life: Incarnation) {

@@ -137,7 +137,11 @@ impl World {
         };
         let newest: View = log.entries.iter().rev().find_map(view).expect("a log has a view");
         for (member, node) in &self.nodes {
-            let has = node.disk.log.as_ref().is_some_and(|log| log.holds(last.seq, last.hash));
+            // Who acknowledged it and then had it merged into a greater history kept the old one.
+            let merged = self.policy == Policy::Available;
+            let kept = node.disk.aside.iter().filter(|_| merged);
+            let mut logs = node.disk.log.iter().chain(kept);
+            let has = logs.any(|log| log.holds(last.seq, last.hash));
             if newest.members.contains(member) && !has && !node.wiped {
                 let what = format!("I4: {id} commits entry {} before {member} has it", last.seq);
                 self.violate(what);
