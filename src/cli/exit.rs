@@ -75,6 +75,14 @@ pub(super) enum Failure {
         /// That of the last event that was handled.
         cursor: String,
     },
+    /// One of these, and what can be done about it.
+    #[error("{failure}; {advice}")]
+    Advised {
+        /// What failed.
+        failure: Box<Failure>,
+        /// What to do next.
+        advice: String,
+    },
     /// A file or the output failed.
     #[error("{what}: {error}")]
     System {
@@ -91,6 +99,7 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         use client::Error;
         match self {
+            Failure::Advised { failure, .. } => failure.exit(),
             Failure::Call(Error::Refused(refusal)) if refusal.code == Code::InvalidArgument => {
                 Exit::BadData
             }
@@ -110,10 +119,18 @@ impl Failure {
         }
     }
 
+    /// Without advice.
+    fn bare(&self) -> &Failure {
+        match self {
+            Failure::Advised { failure, .. } => failure,
+            bare => bare,
+        }
+    }
+
     /// In words for people. What a server wrote is made harmless.
     pub(super) fn words(&self) -> String {
         match self {
-            Failure::Call(_) => harmless(&self.to_string()),
+            Failure::Call(_) | Failure::Advised { .. } => harmless(&self.to_string()),
             // Faults of a configuration stand on a line each.
             own => own.to_string().lines().map(harmless).collect::<Vec<_>>().join("\n"),
         }
@@ -121,7 +138,7 @@ impl Failure {
 
     /// Where a broken tail can be taken up again.
     pub(super) fn cursor(&self) -> Option<&str> {
-        match self {
+        match self.bare() {
             Failure::Handler { cursor, .. } => Some(cursor),
             _ => None,
         }
@@ -129,7 +146,7 @@ impl Failure {
 
     /// The reason for programs; empty when there is none.
     pub(super) fn reason(&self) -> &str {
-        match self {
+        match self.bare() {
             Failure::Call(client::Error::Refused(refusal)) => &refusal.reason,
             Failure::Call(client::Error::OutcomeUnknown { .. }) => "OUTCOME_UNKNOWN",
             _ => "",
@@ -138,7 +155,7 @@ impl Failure {
 
     /// The id of the request whose outcome is unknown.
     pub(super) fn request_id(&self) -> Option<&str> {
-        match self {
+        match self.bare() {
             Failure::Call(client::Error::OutcomeUnknown { request_id, .. }) => Some(request_id),
             _ => None,
         }

@@ -35,7 +35,7 @@ pub enum Error {
         detail: String,
     },
     /// The call needs a session and there is none, or it has ended. Nothing happened.
-    #[error("not logged in ({detail}); log in first")]
+    #[error("not logged in ({detail})")]
     NotLoggedIn {
         /// What is missing.
         detail: String,

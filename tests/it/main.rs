@@ -12,7 +12,6 @@ mod accounts;
 mod bad_input;
 mod chat;
 mod cli;
-mod cli_accounts;
 mod events;
 mod failover;
 mod floors;

@@ -15,7 +15,11 @@ use tokio::time;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::journal::Journal;
-use super::exit::Failure;
+use super::{
+    advice::{Place, advice},
+    command::Command,
+    exit::Failure,
+};
 use crate::{
     client::{Client, Error},
     wire::chat::Message,
@@ -54,6 +58,15 @@ pub(super) struct Outbox {
     attempt: Option<AbortOnDropHandle<Result<Message, Error>>>,
     /// Nothing goes out before the user has logged in again.
     held: bool,
+}
+
+impl Unsent {
+    /// What can be done when it is refused.
+    pub(super) fn advice(&self, error: &Error) -> Option<String> {
+        let (conversation, body) = (self.conversation.clone(), String::new());
+        let command = Command::Send { conversation, body, request_id: None };
+        advice(error, Some(&command), Place::Session)
+    }
 }
 
 /// What became of the oldest line.

@@ -8,6 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Session, is_over};
 use crate::{
     cli::{
+        advice::{Place, advised},
         answer::Answer,
         console::Console,
         exit::{Failure, output},
@@ -106,7 +107,9 @@ impl<C: Console> Session<C> {
         let arrived = std::mem::take(&mut self.arrived);
         if arrived < count {
             let seconds = within.as_secs();
-            let words = format!("only {arrived} of {count} live messages came within {seconds} s");
+            let words = format!(
+                "only {arrived} of {count} live messages came within {seconds} s; /wait {count} SECONDS waits longer"
+            );
             return Err(Failure::Refused(words));
         }
         // What came beyond the wanted number counts for the next time.
@@ -123,8 +126,8 @@ impl<C: Console> Session<C> {
             Happening::Reset => self.note(text::RESET).await,
             Happening::Ended(error) => {
                 self.live = None;
-                let words = text::harmless(&error.to_string());
-                self.note(&format!("live messages have ended: {words}")).await
+                let failure = advised(error.into(), None, Place::Session);
+                self.note(&format!("live messages have ended: {}", failure.words())).await
             }
         }
     }

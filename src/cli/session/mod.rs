@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    advice::{Place, advised},
     answer::Answer,
     command::{self, Command, Secrets},
     console::{Console, Line},
@@ -246,7 +247,9 @@ impl<C: Console> Session<C> {
         loop {
             tokio::select! {
                 biased;
-                answer = &mut work => return answer,
+                answer = &mut work => {
+                    return answer.map_err(|failure| advised(failure, Some(command), Place::Session));
+                }
                 notice = next_notice(&mut self.notices) => self.notice(&notice).await?,
             }
         }

@@ -200,7 +200,7 @@ async fn a_refused_line_is_shown_and_holds_up_no_other() {
     desk.logged_in("bob").await;
     let mut bob = Person::sits_down(&desk);
     bob.types("/msg @nobody for nobody");
-    bob.sees("error: there is no such account; not sent to @nobody: for nobody", 1).await;
+    bob.sees("; /users lists who there is; not sent to @nobody: for nobody", 1).await;
     bob.types("/msg @alice for alice");
     bob.sees("sent #1 to @alice", 1).await;
     bob.types("/quit");
