@@ -20,7 +20,7 @@ pub enum Exit {
     Usage,
     /// 65: something in the data is not allowed, such as a name or a body.
     BadData,
-    /// 69: no server or no leader within the timeout; nothing happened.
+    /// 69: no server, no leader, or none that could do it within the timeout; nothing happened.
     Unavailable,
     /// 75: the outcome is unknown; the request id that settles it was printed.
     OutcomeUnknown,
@@ -107,7 +107,12 @@ impl Failure {
                 Exit::Refused
             }
             Failure::Call(Error::OutcomeUnknown { .. }) => Exit::OutcomeUnknown,
-            Failure::Call(Error::NoServer { .. } | Error::NoLeader { .. }) => Exit::Unavailable,
+            Failure::Call(
+                Error::NoServer { .. }
+                | Error::NoLeader { .. }
+                | Error::DiskFull { .. }
+                | Error::SearchNotReady { .. },
+            ) => Exit::Unavailable,
             Failure::Call(Error::NotLoggedIn { .. }) => Exit::NotLoggedIn,
             Failure::Call(Error::BadAddress { .. }) | Failure::Config(_) | Failure::Usage(_) => {
                 Exit::Usage
@@ -149,6 +154,8 @@ impl Failure {
         match self.bare() {
             Failure::Call(client::Error::Refused(refusal)) => &refusal.reason,
             Failure::Call(client::Error::OutcomeUnknown { .. }) => "OUTCOME_UNKNOWN",
+            Failure::Call(client::Error::DiskFull { .. }) => "STORAGE_FULL",
+            Failure::Call(client::Error::SearchNotReady { .. }) => "SEARCH_NOT_READY",
             _ => "",
         }
     }

@@ -86,7 +86,8 @@ impl From<Refused> for Stop {
             Refused::NotLeader(leader) => {
                 Failure::NotLeader(leader.map(|id| crate::client::address(id.0 as usize - 1)))
             }
-            Refused::NoLeader | Refused::NoQuorum | Refused::StorageFull => Failure::NotNow(words),
+            Refused::NoLeader | Refused::NoQuorum => Failure::NotNow(words),
+            Refused::StorageFull => Failure::DiskFull(words),
             Refused::OutcomeUnknown | Refused::ShuttingDown | Refused::Store(_) => {
                 Failure::Lost(words)
             }

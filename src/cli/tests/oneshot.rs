@@ -83,33 +83,6 @@ async fn exit_codes_say_what_happened() {
 }
 
 #[tokio::test]
-async fn without_a_leader_in_time_the_exit_code_is_69() {
-    let desk = Desk::with_servers(1).await;
-    desk.logged_in("alice").await;
-    desk.fake.always(0, Act::NoLeader);
-    let ended = desk.run(&["send", "@alice", "hi", "--timeout", "1"], "").await;
-    assert_eq!(ended.exit, Exit::Unavailable, "{ended:?}");
-    assert!(ended.notes.contains("nobody leads yet"), "{ended:?}");
-}
-
-#[tokio::test]
-async fn an_unknown_outcome_prints_the_request_id_by_which_it_is_settled() {
-    let desk = Desk::with_servers(1).await;
-    desk.logged_in("alice").await;
-    desk.fake.always(0, Act::LoseAnswer);
-    let ended = desk.run(&["--json", "send", "@alice", "hi", "--timeout", "1"], "").await;
-    assert_eq!(ended.exit, Exit::OutcomeUnknown, "{ended:?}");
-    let object: serde_json::Value = serde_json::from_str(&ended.output).unwrap();
-    assert_eq!(object["exit"], 75);
-    let id = object["request_id"].as_str().unwrap();
-    assert!(ended.notes.contains(id), "{ended:?}");
-    desk.fake.always(0, Act::Serve);
-    let again = desk.run(&["send", "@alice", "hi", "--request-id", id], "").await;
-    assert_eq!(again.exit, Exit::Ok, "{again:?}");
-    assert_eq!(desk.fake.world().messages.len(), 1);
-}
-
-#[tokio::test]
 async fn a_body_can_come_from_the_input() {
     let desk = Desk::with_servers(1).await;
     desk.logged_in("alice").await;

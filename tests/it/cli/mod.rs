@@ -4,6 +4,7 @@
 //! cannot be done: an exit code, a reason for programs, and what to do next for people.
 
 mod accounts;
+mod lacks;
 mod messages;
 mod nobody;
 mod rooms;
