@@ -17,6 +17,7 @@ mod failover;
 mod floors;
 mod idempotency;
 mod kill_twenty;
+mod last_used;
 mod lessons;
 mod python;
 mod reconcile;

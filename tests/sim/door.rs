@@ -260,7 +260,8 @@ impl Door {
                     (at, found) = self.read(|reader| reader.session_by_token(&token)).await?;
                 }
                 let known = found.ok_or(Stop::Refused(Refusal::NoSession, at))?;
-                let owner = TokenOwner { account: known.account.id, session: known.session };
+                let (account, last_used) = (known.account.id, known.last_used);
+                let owner = TokenOwner { account, session: known.session, last_used };
                 if !known.ended {
                     self.sessions.remember(since, token, owner);
                 }
