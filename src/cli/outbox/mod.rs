@@ -2,8 +2,8 @@
 //!
 //! Lines go out in the order in which they were typed, each under the request id that it was given when it
 //! was typed, so that a repeat, by this program or by the next one, is never a second message. Until there
-//! is an answer a line stands in a journal on disk too (see `journal`), for a closed window must not eat
-//! it; the journal is not synced, so that a power cut may. A refusal is an answer: the line is taken out and shown.
+//! is an answer a line stands in a journal on disk too (see `journal`), for neither a closed window nor a
+//! power cut may eat it. A refusal is an answer: the line is taken out and shown.
 
 mod journal;
 
