@@ -1,6 +1,11 @@
-//! What to do next after a refusal, as it is typed: the servers' own words know of no lines and no commands.
+//! What to do next, as it is typed: after a refusal, for the servers' own words know of no lines and no
+//! commands, and after an answer that a newcomer may wonder about.
 
-use super::{command::Command, exit::Failure};
+use super::{
+    answer::{Answer, RoomNews},
+    command::Command,
+    exit::Failure,
+};
 use crate::client::Error;
 
 /// Where the user types, which decides how a command is written.
@@ -115,6 +120,41 @@ fn not_allowed(command: &Command, place: Place) -> Option<String> {
             format!("{}, {} adds a member", owner(), form(format!("invite @{username} {room}")))
         }
         Command::Kick { .. } | Command::Topic { .. } | Command::CloseRoom { .. } => owner(),
+        _ => return None,
+    })
+}
+
+/// What a newcomer to a session may want to do after an answer.
+pub(super) fn next_step(answer: &Answer) -> Option<&'static str> {
+    Some(match answer {
+        Answer::LoggedIn { created: true, .. } => {
+            "/users lists who is here, /rooms what you can join; /msg @USER TEXT writes to somebody"
+        }
+        Answer::LoggedOut | Answer::AccountDeleted => "/login USER or /create USER to go on",
+        Answer::Room(RoomNews::Created, room) if room.private => {
+            "/invite @USER #ROOM brings others in; what you type now goes to this room"
+        }
+        Answer::Room(RoomNews::Created, _) => {
+            "others find it by /rooms; what you type now goes to this room"
+        }
+        Answer::Room(RoomNews::Joined, _) => {
+            "what you type now goes to this room; /who lists who is in it, /history #ROOM what was said"
+        }
+        Answer::Inbox(entries) if entries.is_empty() => {
+            "/users lists who is here, /msg @USER TEXT writes to somebody"
+        }
+        Answer::Inbox(entries)
+            if entries.iter().any(|entry| entry.conversation.unread_count > 0) =>
+        {
+            "/read @USER or /read #ROOM marks as read, and so does writing there"
+        }
+        Answer::Rooms(rooms) if rooms.is_empty() => "/room #ROOM creates one",
+        Answer::Found { messages, .. } if messages.is_empty() => {
+            "what was said just now is found a second later; beg* finds words that begin so"
+        }
+        Answer::History { messages, .. } if !messages.is_empty() => {
+            "what stands in parentheses is what /edit and /delete want; the Tab key knows it too"
+        }
         _ => return None,
     })
 }

@@ -6,7 +6,7 @@
 mod arriving;
 mod outgoing;
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    advice::{Place, advised},
+    advice::{Place, advised, next_step},
     answer::Answer,
     command::{self, Command, Secrets},
     console::{Console, Line},
@@ -66,6 +66,8 @@ pub(super) struct Session<C> {
     marking: Option<AbortOnDropHandle<()>>,
     /// Whether the user was told that lines would stay unsent.
     warned: bool,
+    /// The next steps that the user was told.
+    advised: BTreeSet<&'static str>,
     first_failure: Exit,
 }
 
@@ -96,6 +98,7 @@ impl<C: Console> Session<C> {
             around: None,
             marking: None,
             warned: false,
+            advised: BTreeSet::new(),
             first_failure: Exit::Ok,
         }
     }
@@ -181,7 +184,10 @@ impl<C: Console> Session<C> {
         };
         self.warned = false;
         match self.command(&command).await {
-            Ok(Some(answer)) => self.answer(&answer).await?,
+            Ok(Some(answer)) => {
+                self.answer(&answer).await?;
+                self.next_step(&answer).await?;
+            }
             Ok(None) => {}
             Err(failure) => self.failed(&failure).await?,
         }
@@ -290,6 +296,14 @@ impl<C: Console> Session<C> {
     async fn answer(&mut self, answer: &Answer) -> Result<(), Failure> {
         let written = self.setting.voice.answer(answer);
         self.console.answer(&written).await.map_err(output)
+    }
+
+    /// Tells a person what can be done next; the same thing once a session.
+    async fn next_step(&mut self, answer: &Answer) -> Result<(), Failure> {
+        match next_step(answer).filter(|_| self.setting.person && !self.setting.voice.json) {
+            Some(step) if self.advised.insert(step) => self.note(step).await,
+            _ => Ok(()),
+        }
     }
 
     /// A line that was not done has its answer too.

@@ -268,3 +268,27 @@ async fn the_move_of_the_leader_is_told_with_names_and_with_what_is_unsent() {
     bob.types("/quit");
     assert_eq!(bob.leaves().await, Exit::Ok);
 }
+
+#[tokio::test]
+async fn a_newcomer_is_told_what_can_be_done_next_each_thing_once() {
+    let desk = Desk::with_servers(1).await;
+    let mut bob = Person::sits_down(&desk);
+    bob.sees("/create USER or /login USER to begin", 1).await;
+    bob.types("/create bob");
+    bob.types("password");
+    bob.sees("* /users lists who is here, /rooms what you can join", 1).await;
+    bob.types("/rooms");
+    bob.sees("no rooms yet\n* /room #ROOM creates one", 1).await;
+    bob.types("/room #den private");
+    bob.sees("private\n* /invite @USER #ROOM brings others in", 1).await;
+    bob.types("/room #attic private");
+    bob.types("/help");
+    let screen = bob.sees("mentions somebody", 1).await;
+    assert_eq!(screen.matches("* /invite @USER").count(), 1, "{screen}");
+    bob.types("/logout");
+    bob.sees("logged out\n* /login USER or /create USER to go on", 1).await;
+    bob.types("/quit");
+    assert_eq!(bob.leaves().await, Exit::Ok);
+    let piped = desk.run(&[], "/create carol\npassword\n/rooms z*\n").await;
+    assert!(!piped.notes.contains("creates one"), "a pipe knows what it does: {piped:?}");
+}
