@@ -79,7 +79,8 @@ fn taken(command: &Command, place: Place) -> Option<String> {
 fn credentials(command: &Command, place: Place) -> String {
     match command {
         Command::ChangePassword | Command::DeleteAccount => {
-            "it begins with the password that you log in with; nothing was changed".into()
+            "what is asked for first is the password that you log in with; nothing was changed"
+                .into()
         }
         _ => format!("try again, or {} if you have no account", place.form("create USER")),
     }

@@ -160,6 +160,11 @@ impl Failure {
         }
     }
 
+    /// Whether the conversation is none of the user's.
+    pub(super) fn is_outside(&self) -> bool {
+        matches!(self.reason(), "NO_SUCH_ROOM" | "NO_SUCH_ACCOUNT" | "NOT_ALLOWED")
+    }
+
     /// The id of the request whose outcome is unknown.
     pub(super) fn request_id(&self) -> Option<&str> {
         match self.bare() {

@@ -62,6 +62,8 @@ pub(super) struct Session<C> {
     outbox: Outbox,
     /// The look around at a person's login, while it is under way.
     around: Option<AbortOnDropHandle<Vec<Conversation>>>,
+    /// The look at what is unread after something that this program cannot count, while it is under way.
+    recounting: Option<AbortOnDropHandle<Option<Vec<Conversation>>>>,
     /// The last marker that is on its way to the leader.
     marking: Option<AbortOnDropHandle<()>>,
     /// Whether the user was told that lines would stay unsent.
@@ -78,6 +80,7 @@ enum Next {
     Notice(Notice),
     Settled(Settled),
     Around(Vec<Conversation>),
+    Recounted(Vec<Conversation>),
 }
 
 impl<C: Console> Session<C> {
@@ -96,6 +99,7 @@ impl<C: Console> Session<C> {
             unread: Unread::default(),
             outbox: Outbox::default(),
             around: None,
+            recounting: None,
             marking: None,
             warned: false,
             advised: BTreeSet::new(),
@@ -130,6 +134,7 @@ impl<C: Console> Session<C> {
             settled = self.outbox.next(&self.client) => Next::Settled(settled?),
             notice = next_notice(&mut self.notices) => Next::Notice(notice),
             conversations = look_of(&mut self.around) => Next::Around(conversations),
+            conversations = recount_of(&mut self.recounting) => Next::Recounted(conversations),
             line = self.console.line(&prompt), if lines => Next::Line(line),
         })
     }
@@ -141,6 +146,10 @@ impl<C: Console> Session<C> {
             Next::Notice(notice) => self.notice(&notice).await,
             Next::Settled(settled) => self.settled(settled).await,
             Next::Around(conversations) => self.looked_around(conversations).await,
+            Next::Recounted(conversations) => {
+                self.unread.all_listed(conversations.iter());
+                Ok(())
+            }
             Next::Line(_) => unreachable!("lines are answered by `line`"),
         }
     }
@@ -189,9 +198,22 @@ impl<C: Console> Session<C> {
                 self.next_step(&answer).await?;
             }
             Ok(None) => {}
-            Err(failure) => self.failed(&failure).await?,
+            Err(failure) => {
+                self.stays_out(&command, &failure);
+                self.failed(&failure).await?;
+            }
         }
         Ok(true)
+    }
+
+    /// Where the user cannot be is no current conversation. Nor is the one before: what is typed next is not
+    /// meant for it.
+    fn stays_out(&mut self, command: &Command, failure: &Failure) {
+        let enters = matches!(command, Command::Join { .. } | Command::CreateRoom { .. });
+        let is_refused = matches!(failure.exit(), Exit::Refused | Exit::BadData);
+        if (enters && is_refused || failure.is_outside()) && command.conversation().is_some() {
+            self.current = None;
+        }
     }
 
     /// Does a command; `None` if its answer was given already.
@@ -289,6 +311,7 @@ impl<C: Console> Session<C> {
     /// The session is over.
     fn end(&mut self, token: &str) -> Result<(), Failure> {
         (self.username, self.live, self.around) = (None, None, None);
+        self.recounting = None;
         self.unread = Unread::default();
         self.setting.kept.forget(token)
     }
@@ -342,6 +365,20 @@ async fn look_of(around: &mut Option<AbortOnDropHandle<Vec<Conversation>>>) -> V
         let seen = looking.await.unwrap_or_default();
         *around = None;
         return seen;
+    }
+    std::future::pending().await
+}
+
+/// What a recount brings; for ever if there is none, or it failed.
+async fn recount_of(
+    recounting: &mut Option<AbortOnDropHandle<Option<Vec<Conversation>>>>,
+) -> Vec<Conversation> {
+    if let Some(counting) = recounting {
+        let counted = counting.await;
+        *recounting = None;
+        if let Ok(Some(counted)) = counted {
+            return counted;
+        }
     }
     std::future::pending().await
 }

@@ -62,6 +62,9 @@ impl<C: Console> Session<C> {
                 let advice = line.advice(&error).map(|advice| format!("; {advice}"));
                 let advice = advice.unwrap_or_default();
                 let words = format!("{error}{advice}; not sent to {place}: {}", line.body);
+                if Failure::from(error).is_outside() && self.current == Some(line.conversation) {
+                    self.current = None;
+                }
                 self.failed(&Failure::Refused(words)).await
             }
             Settled::Held(error) => {

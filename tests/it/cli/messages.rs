@@ -80,7 +80,7 @@ async fn lines_about_messages_that_cannot_be_done_say_what_to_do() {
         ("/delete one", 65, "BAD_FIELD", "message_ids: must be a UUID or 32 hex"),
         ("/delete", 2, "", "write it so: /delete ID..."),
         ("/msg @nobody hi", 1, "NO_SUCH_ACCOUNT", "/users lists who there is"),
-        ("to the same", 1, "NO_SUCH_ACCOUNT", "/users lists who there is"),
+        ("to the same", 2, "", "there is no current conversation; begin one by /msg"),
         ("/msg @bob", 2, "", "write it so: /msg @USER|#ROOM TEXT"),
         ("/msg bob hi", 2, "", "write @USER or #ROOM"),
         (&format!("/msg @bob {long}"), 65, "BAD_FIELD", "body: must be"),
