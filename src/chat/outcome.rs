@@ -71,7 +71,7 @@ pub enum Refusal {
     #[error("there is no such account; check the name")]
     NoSuchAccount,
     /// `NO_SUCH_ROOM`.
-    #[error("there is no such room; check the name, or ask a member to add you")]
+    #[error("there is no such room, or it is private; check the name, or ask its owner to add you")]
     NoSuchRoom,
     /// `NO_SUCH_MESSAGE`.
     #[error("there is no such message; check its id")]

@@ -20,7 +20,7 @@ pub enum Exit {
     Usage,
     /// 65: something in the data is not allowed, such as a name or a body.
     BadData,
-    /// 69: no server or no leader within the timeout; nothing happened.
+    /// 69: no server, no leader, or none that could do it within the timeout; nothing happened.
     Unavailable,
     /// 75: the outcome is unknown; the request id that settles it was printed.
     OutcomeUnknown,
@@ -75,6 +75,14 @@ pub(super) enum Failure {
         /// That of the last event that was handled.
         cursor: String,
     },
+    /// One of these, and what can be done about it.
+    #[error("{failure}; {advice}")]
+    Advised {
+        /// What failed.
+        failure: Box<Failure>,
+        /// What to do next.
+        advice: String,
+    },
     /// A file or the output failed.
     #[error("{what}: {error}")]
     System {
@@ -91,6 +99,7 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         use client::Error;
         match self {
+            Failure::Advised { failure, .. } => failure.exit(),
             Failure::Call(Error::Refused(refusal)) if refusal.code == Code::InvalidArgument => {
                 Exit::BadData
             }
@@ -98,7 +107,12 @@ impl Failure {
                 Exit::Refused
             }
             Failure::Call(Error::OutcomeUnknown { .. }) => Exit::OutcomeUnknown,
-            Failure::Call(Error::NoServer { .. } | Error::NoLeader { .. }) => Exit::Unavailable,
+            Failure::Call(
+                Error::NoServer { .. }
+                | Error::NoLeader { .. }
+                | Error::DiskFull { .. }
+                | Error::SearchNotReady { .. },
+            ) => Exit::Unavailable,
             Failure::Call(Error::NotLoggedIn { .. }) => Exit::NotLoggedIn,
             Failure::Call(Error::BadAddress { .. }) | Failure::Config(_) | Failure::Usage(_) => {
                 Exit::Usage
@@ -110,10 +124,18 @@ impl Failure {
         }
     }
 
+    /// Without advice.
+    fn bare(&self) -> &Failure {
+        match self {
+            Failure::Advised { failure, .. } => failure,
+            bare => bare,
+        }
+    }
+
     /// In words for people. What a server wrote is made harmless.
     pub(super) fn words(&self) -> String {
         match self {
-            Failure::Call(_) => harmless(&self.to_string()),
+            Failure::Call(_) | Failure::Advised { .. } => harmless(&self.to_string()),
             // Faults of a configuration stand on a line each.
             own => own.to_string().lines().map(harmless).collect::<Vec<_>>().join("\n"),
         }
@@ -121,7 +143,7 @@ impl Failure {
 
     /// Where a broken tail can be taken up again.
     pub(super) fn cursor(&self) -> Option<&str> {
-        match self {
+        match self.bare() {
             Failure::Handler { cursor, .. } => Some(cursor),
             _ => None,
         }
@@ -129,16 +151,23 @@ impl Failure {
 
     /// The reason for programs; empty when there is none.
     pub(super) fn reason(&self) -> &str {
-        match self {
+        match self.bare() {
             Failure::Call(client::Error::Refused(refusal)) => &refusal.reason,
             Failure::Call(client::Error::OutcomeUnknown { .. }) => "OUTCOME_UNKNOWN",
+            Failure::Call(client::Error::DiskFull { .. }) => "STORAGE_FULL",
+            Failure::Call(client::Error::SearchNotReady { .. }) => "SEARCH_NOT_READY",
             _ => "",
         }
     }
 
+    /// Whether the conversation is none of the user's.
+    pub(super) fn is_outside(&self) -> bool {
+        matches!(self.reason(), "NO_SUCH_ROOM" | "NO_SUCH_ACCOUNT" | "NOT_ALLOWED")
+    }
+
     /// The id of the request whose outcome is unknown.
     pub(super) fn request_id(&self) -> Option<&str> {
-        match self {
+        match self.bare() {
             Failure::Call(client::Error::OutcomeUnknown { request_id, .. }) => Some(request_id),
             _ => None,
         }

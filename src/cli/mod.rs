@@ -14,6 +14,7 @@
 //! `session` on a terminal. One-shot commands and terminal sessions share the kept session; a piped
 //! session goes on with the kept one but keeps none of its own, so that pipes don't disturb each other.
 
+mod advice;
 mod answer;
 mod arguments;
 mod command;

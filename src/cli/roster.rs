@@ -61,47 +61,93 @@ impl Words {
     }
 }
 
-/// How much is unread where.
+/// How much is unread where: what a server counted, and what came after that.
 #[derive(Default, Debug)]
 pub(super) struct Unread {
-    counts: BTreeMap<String, i64>,
+    counts: BTreeMap<String, Count>,
+}
+
+/// Of one conversation.
+#[derive(Default, Debug)]
+struct Count {
+    /// Up to this seq a server counted,
+    until: i64,
+    /// and so many were unread.
+    counted: i64,
+    /// What came later.
+    later: BTreeSet<i64>,
+}
+
+impl Count {
+    fn listed(&mut self, conversation: &Conversation) {
+        self.until = conversation.last_seq;
+        self.counted = conversation.unread_count;
+        self.later.retain(|seq| *seq > conversation.last_seq);
+    }
+
+    fn sum(&self) -> i64 {
+        self.counted + i64::try_from(self.later.len()).unwrap_or(i64::MAX)
+    }
 }
 
 impl Unread {
-    /// It is as the server says.
-    pub(super) fn set(&mut self, conversation: &str, count: i64) {
-        match count {
-            0 => self.counts.remove(conversation),
-            count => self.counts.insert(conversation.into(), count),
-        };
+    /// A server listed the conversation, perhaps before what is known already.
+    pub(super) fn listed(&mut self, conversation: &Conversation) {
+        let count = self.counts.entry(conversation.conversation.clone()).or_default();
+        if conversation.last_seq >= count.until {
+            count.listed(conversation);
+        }
     }
 
-    /// One more.
-    pub(super) fn arrived(&mut self, conversation: &str) {
-        *self.counts.entry(conversation.into()).or_default() += 1;
+    /// A server listed all conversations just now.
+    pub(super) fn all_listed<'a>(&mut self, all: impl Iterator<Item = &'a Conversation> + Clone) {
+        self.counts.retain(|name, _| all.clone().any(|of| of.conversation == *name));
+        for conversation in all {
+            let count = self.counts.entry(conversation.conversation.clone()).or_default();
+            count.listed(conversation);
+        }
+    }
+
+    /// After everything that has arrived, so many are unread.
+    pub(super) fn set(&mut self, conversation: &str, counted: i64) {
+        let count = self.counts.entry(conversation.into()).or_default();
+        count.until = count.until.max(count.later.last().copied().unwrap_or(0));
+        count.counted = counted;
+        count.later.clear();
+    }
+
+    /// The conversation is none of the user's any more.
+    pub(super) fn forget(&mut self, conversation: &str) {
+        self.counts.remove(conversation);
+    }
+
+    /// A message of somebody else came.
+    pub(super) fn arrived(&mut self, message: &Message) {
+        let count = self.counts.entry(message.conversation.clone()).or_default();
+        if message.seq > count.until {
+            count.later.insert(message.seq);
+        }
     }
 
     /// Of one conversation.
     pub(super) fn of(&self, conversation: &str) -> i64 {
-        self.counts.get(conversation).copied().unwrap_or(0)
+        self.counts.get(conversation).map_or(0, Count::sum)
     }
 
     /// Everywhere but in one conversation, which its user has before the eyes.
     pub(super) fn elsewhere(&self, current: Option<&str>) -> i64 {
         let others = self.counts.iter().filter(|(name, _)| Some(name.as_str()) != current);
-        others.map(|(_, count)| *count).sum()
+        others.map(|(_, count)| count.sum()).sum()
     }
 
     /// What an answer tells of it.
     pub(super) fn learn(&mut self, answer: &Answer) {
         match answer {
             Answer::Inbox(entries) => {
-                self.counts.clear();
-                for entry in entries {
-                    self.set(&entry.conversation.conversation, entry.conversation.unread_count);
-                }
+                self.all_listed(entries.iter().map(|entry| &entry.conversation));
             }
             Answer::Read { conversation, .. } => self.set(conversation, 0),
+            Answer::Gone(_, room) => self.forget(room),
             _ => {}
         }
     }
@@ -142,4 +188,52 @@ pub(super) async fn look_around(client: Client, words: Words) -> Vec<Conversatio
     let conversations = client.all_conversations().await.unwrap_or_default();
     conversations.iter().for_each(|of| words.learn(&of.conversation));
     conversations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(unread: &mut Unread, last_seq: i64, unread_count: i64) -> i64 {
+        let conversation = "@bob".to_owned();
+        unread.listed(&Conversation {
+            conversation,
+            last_seq,
+            unread_count,
+            ..Conversation::default()
+        });
+        unread.of("@bob")
+    }
+
+    fn arrives(unread: &mut Unread, seq: i64) -> i64 {
+        unread.arrived(&Message { conversation: "@bob".into(), seq, ..Message::default() });
+        unread.of("@bob")
+    }
+
+    #[test]
+    fn a_message_that_a_list_knows_is_counted_once_whichever_comes_first() {
+        let mut unread = Unread::default();
+        assert_eq!(arrives(&mut unread, 3), 1);
+        assert_eq!(arrives(&mut unread, 4), 2);
+        assert_eq!(listed(&mut unread, 3, 2), 3, "the list is older than the last one");
+        assert_eq!(listed(&mut unread, 5, 4), 4, "this one is newer than anything that came");
+        assert_eq!(arrives(&mut unread, 5), 4);
+        assert_eq!(arrives(&mut unread, 6), 5);
+        assert_eq!(unread.elsewhere(Some("@bob")), 0);
+    }
+
+    #[test]
+    fn what_was_read_or_left_is_not_unread() {
+        let mut unread = Unread::default();
+        arrives(&mut unread, 3);
+        unread.set("@bob", 0);
+        assert_eq!(arrives(&mut unread, 3), 0, "a replay brings it once more");
+        assert_eq!(listed(&mut unread, 2, 2), 0, "a list from before that");
+        assert_eq!(arrives(&mut unread, 4), 1);
+        unread.forget("@bob");
+        assert_eq!(unread.elsewhere(None), 0);
+        arrives(&mut unread, 5);
+        unread.all_listed([].iter());
+        assert_eq!(unread.elsewhere(None), 0);
+    }
 }

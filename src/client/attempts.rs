@@ -14,7 +14,7 @@ use super::{
     Patience,
     error::{Error, Refusal},
     failure::Failure,
-    route::{Route, ServerIndex},
+    route::{Notice, Route, ServerIndex, TELL_AFTER},
 };
 
 /// The wait after the first round.
@@ -44,6 +44,7 @@ pub enum Step {
 pub struct Attempts {
     /// `None` for reads, whose repetition is harmless.
     request_id: Option<String>,
+    began: Instant,
     deadline: Instant,
     patience: Duration,
     longest_patience: Duration,
@@ -51,7 +52,10 @@ pub struct Attempts {
     hint: Option<ServerIndex>,
     round: u32,
     uncertain: bool,
-    last: Option<Failure>,
+    /// Who failed last, and how.
+    last: Option<(ServerIndex, Failure)>,
+    /// Whether the user was told what a leader lacks.
+    told: bool,
 }
 
 impl Attempts {
@@ -64,6 +68,7 @@ impl Attempts {
     ) -> Attempts {
         Attempts {
             request_id: request_id.map(Into::into),
+            began: now,
             deadline: now + patience.call,
             patience: first_attempt,
             longest_patience: patience.longest_attempt.max(first_attempt),
@@ -72,18 +77,19 @@ impl Attempts {
             round: 0,
             uncertain: false,
             last: None,
+            told: false,
         }
     }
 
     /// The first attempt.
     pub fn first(&mut self, route: &Route, now: Instant) -> Step {
-        self.attempt(route.first(self.hint, now), now)
+        self.attempt(route, route.first(self.hint, now), now)
     }
 
     /// The attempt after a wait.
     pub fn waited(&mut self, route: &Route, now: Instant) -> Step {
         self.tried.clear();
-        self.attempt(route.first(self.hint, now), now)
+        self.attempt(route, route.first(self.hint, now), now)
     }
 
     /// What follows a failed attempt; `chance` is from 0 to 1 and spreads the waits of many clients.
@@ -96,12 +102,19 @@ impl Attempts {
         chance: f64,
     ) -> Step {
         self.uncertain |= failure.is_uncertain();
-        self.last = Some(failure.clone());
+        self.last = Some((server, failure.clone()));
         self.hint = None;
         match failure {
             Failure::Refused(refusal) => return Step::End(Error::Refused(refusal)),
             Failure::NoSession(detail) => return Step::End(self.no_session(detail)),
-            Failure::Busy(refusal, delay) => return self.busy(server, refusal, delay, now),
+            Failure::Busy(refusal, delay) => {
+                return self.busy(route, (server, refusal), delay, now);
+            }
+            // It leads: the others would only name it. If it gives up the lead, it names who leads then.
+            Failure::DiskFull(_) | Failure::SearchNotReady(_) => {
+                self.hint = Some(server);
+                return self.wait(route, backoff(self.round, chance), now);
+            }
             Failure::NotLeader(Some(address)) => self.hint = route.find_or_learn(&address),
             // Slow is not frozen: the next attempt gets more time.
             Failure::Silent | Failure::Lost(_) => {
@@ -110,23 +123,43 @@ impl Attempts {
             _ => {}
         }
         match route.next(self.hint, &self.tried, now) {
-            Some(server) => self.attempt(server, now),
-            None => self.wait(backoff(self.round, chance), now),
+            Some(server) => self.attempt(route, server, now),
+            None => self.wait(route, backoff(self.round, chance), now),
         }
     }
 
-    fn attempt(&mut self, server: ServerIndex, now: Instant) -> Step {
+    /// What a user who waits wants to know of a leader that cannot do it now: once, when it lasts.
+    pub(super) fn lack(
+        &mut self,
+        route: &Route,
+        server: ServerIndex,
+        failure: &Failure,
+        now: Instant,
+    ) -> Option<Notice> {
+        if self.told || now.saturating_duration_since(self.began) < TELL_AFTER {
+            return None;
+        }
+        let notice = match failure {
+            Failure::DiskFull(_) => Notice::DiskFull { address: route.address(server).to_owned() },
+            Failure::SearchNotReady(_) => Notice::SearchNotReady,
+            _ => return None,
+        };
+        self.told = true;
+        Some(notice)
+    }
+
+    fn attempt(&mut self, route: &Route, server: ServerIndex, now: Instant) -> Step {
         let left = self.deadline.saturating_duration_since(now);
         if left < LEAST_ATTEMPT && self.last.is_some() {
-            return Step::End(self.verdict());
+            return Step::End(self.verdict(route));
         }
         self.tried.insert(server);
         Step::Try(server, self.patience.min(left))
     }
 
-    fn wait(&mut self, delay: Duration, now: Instant) -> Step {
+    fn wait(&mut self, route: &Route, delay: Duration, now: Instant) -> Step {
         if now + delay + LEAST_ATTEMPT > self.deadline {
-            return Step::End(self.verdict());
+            return Step::End(self.verdict(route));
         }
         self.round += 1;
         Step::Wait(delay)
@@ -134,8 +167,8 @@ impl Attempts {
 
     fn busy(
         &mut self,
-        server: ServerIndex,
-        refusal: Refusal,
+        route: &Route,
+        (server, refusal): (ServerIndex, Refusal),
         delay: Duration,
         now: Instant,
     ) -> Step {
@@ -144,7 +177,7 @@ impl Attempts {
             return Step::End(Error::Refused(refusal));
         }
         self.hint = Some(server);
-        self.wait(delay, now)
+        self.wait(route, delay, now)
     }
 
     fn no_session(&self, detail: String) -> Error {
@@ -159,17 +192,19 @@ impl Attempts {
     }
 
     /// What the call ends with when its time is over.
-    fn verdict(&self) -> Error {
-        let detail = match &self.last {
-            Some(failure) => failure.detail(),
-            None => "there was no time to ask".into(),
+    fn verdict(&self, route: &Route) -> Error {
+        let Some((server, last)) = &self.last else {
+            return Error::NoServer { detail: "there was no time to ask".into() };
         };
-        match (&self.last, &self.request_id) {
-            (_, Some(id)) if self.uncertain => {
-                Error::OutcomeUnknown { request_id: id.clone(), detail }
-            }
-            (Some(Failure::Busy(refusal, _)), _) => Error::Refused(refusal.clone()),
-            (Some(Failure::NotLeader(_) | Failure::NotNow(_)), _) => Error::NoLeader { detail },
+        let detail = last.detail();
+        if let Some(id) = self.request_id.as_ref().filter(|_| self.uncertain) {
+            return Error::OutcomeUnknown { request_id: id.clone(), detail };
+        }
+        match last {
+            Failure::Busy(refusal, _) => Error::Refused(refusal.clone()),
+            Failure::DiskFull(_) => Error::DiskFull { address: route.address(*server).to_owned() },
+            Failure::SearchNotReady(_) => Error::SearchNotReady { detail },
+            Failure::NotLeader(_) | Failure::NotNow(_) => Error::NoLeader { detail },
             _ => Error::NoServer { detail },
         }
     }

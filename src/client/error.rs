@@ -34,8 +34,26 @@ pub enum Error {
         /// What went wrong last.
         detail: String,
     },
+    /// Whoever leads has no room on its disk, and nobody with room could take over in time. Nothing
+    /// happened.
+    #[error(
+        "the disk of the server at {address} is full, so nothing can be written; make room in its data \
+         folder, then try again"
+    )]
+    DiskFull {
+        /// Where the server is.
+        address: String,
+    },
+    /// The search index did not catch up in time. Messages have nothing to do with it.
+    #[error(
+        "searching is not ready yet ({detail}); messages are safe, and sending and reading them goes on"
+    )]
+    SearchNotReady {
+        /// What the server says of it.
+        detail: String,
+    },
     /// The call needs a session and there is none, or it has ended. Nothing happened.
-    #[error("not logged in ({detail}); log in first")]
+    #[error("not logged in ({detail})")]
     NotLoggedIn {
         /// What is missing.
         detail: String,

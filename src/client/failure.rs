@@ -20,6 +20,10 @@ pub enum Failure {
     NotLeader(Option<String>),
     /// The asked server cannot take it now, and said that nothing happened.
     NotNow(String),
+    /// The asked server leads and cannot write it down: its disk is full. Nothing happened.
+    DiskFull(String),
+    /// The asked server leads, and its search index is still behind. Nothing happened.
+    SearchNotReady(String),
     /// The server's machine refused the connection, or its address leads nowhere: nothing happened.
     Unreachable(String),
     /// No connection came about in time: nothing happened.
@@ -44,6 +48,8 @@ impl Failure {
             Failure::Silent => "no answer in time".into(),
             Failure::NoSession(words)
             | Failure::NotNow(words)
+            | Failure::DiskFull(words)
+            | Failure::SearchNotReady(words)
             | Failure::Unreachable(words)
             | Failure::NoAnswerToConnect(words)
             | Failure::Lost(words) => words.clone(),
@@ -63,9 +69,9 @@ impl Failure {
                 let address = metadata.and_then(|metadata| metadata.get("leader_address"));
                 Failure::NotLeader(address.filter(|address| !address.is_empty()).cloned())
             }
-            (_, "NO_LEADER" | "NO_QUORUM" | "STORAGE_FULL" | "SEARCH_NOT_READY") => {
-                Failure::NotNow(words_or(status, reason))
-            }
+            (_, "NO_LEADER" | "NO_QUORUM") => Failure::NotNow(words_or(status, reason)),
+            (_, "STORAGE_FULL") => Failure::DiskFull(words_or(status, reason)),
+            (_, "SEARCH_NOT_READY") => Failure::SearchNotReady(words_or(status, reason)),
             (Code::Unauthenticated, "NO_SESSION") => Failure::NoSession(words_or(status, reason)),
             (Code::ResourceExhausted, "RATE_LIMITED") => {
                 let delay = status.get_details_retry_info().and_then(|retry| retry.retry_delay);

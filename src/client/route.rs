@@ -17,7 +17,7 @@ pub type ServerIndex = usize;
 /// How long a silent server is passed over.
 const SUSPICION: Duration = Duration::from_secs(2);
 /// An outage is told to people when it has lasted so long; shorter ones are told afterwards.
-const TELL_AFTER: Duration = Duration::from_millis(300);
+pub(super) const TELL_AFTER: Duration = Duration::from_millis(300);
 /// Hints may add servers to the list, but not without end.
 const MOST_SERVERS: usize = 64;
 
@@ -29,6 +29,13 @@ pub enum Notice {
         /// What went wrong last.
         detail: String,
     },
+    /// The leader's disk is full, so that it takes no writes; the calls under way go on trying.
+    DiskFull {
+        /// Where it is.
+        address: String,
+    },
+    /// The leader's search index is behind; the searches under way go on trying.
+    SearchNotReady,
     /// The leader is back where it was.
     Back {
         /// Where it is.

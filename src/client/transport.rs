@@ -175,6 +175,9 @@ impl Client {
             let notice = match &failure {
                 // Nothing is wrong with the server.
                 Failure::Refused(_) | Failure::NoSession(_) | Failure::Busy(..) => None,
+                Failure::DiskFull(_) | Failure::SearchNotReady(_) => {
+                    attempts.lack(route, server, &failure, now)
+                }
                 _ => route.failed(server, &failure, now),
             };
             (notice, attempts.failed(route, server, failure, now, chance))

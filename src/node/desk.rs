@@ -43,7 +43,7 @@ pub enum Refused {
     #[error("the lead was lost while the update was under way")]
     OutcomeUnknown,
     /// The disk is full.
-    #[error("this server's disk is full")]
+    #[error("this server's disk is full; make room in its data folder, reading goes on meanwhile")]
     StorageFull,
     /// The server is shutting down.
     #[error("this server is shutting down")]

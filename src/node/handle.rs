@@ -15,7 +15,7 @@ use super::{
     sessions::{Moment, Sessions, TokenOwner},
 };
 use crate::{
-    chat::{AccountId, Signal, TokenHash},
+    chat::{AccountId, Signal, Timestamp, TokenHash},
     cluster::{Epoch, ServerId, Status},
     peers::{Calls, Heard},
     store::{Reader, Store, StoreError},
@@ -149,6 +149,11 @@ impl NodeHandle {
     /// Remembers a live session's token that was looked up since then.
     pub fn remember_token(&self, since: Moment, token: TokenHash, owner: TokenOwner) {
         self.sessions.remember(since, token, owner);
+    }
+
+    /// The use of this token's session is being noted.
+    pub fn note_use(&self, token: &TokenHash, at: Timestamp) {
+        self.sessions.note_use(token, at);
     }
 
     /// How this server stands now.

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::chat::{AccountId, Change, ChangeKind, SessionId, TokenHash};
+use crate::chat::{AccountId, Change, ChangeKind, SessionId, Timestamp, TokenHash};
 
 /// More tokens than this, and all are forgotten: the store knows them still.
 const LIMIT: usize = 16_384;
@@ -21,6 +21,8 @@ pub struct TokenOwner {
     pub account: AccountId,
     /// The session.
     pub session: SessionId,
+    /// When its use was last noted, or is being noted.
+    pub last_used: Timestamp,
 }
 
 /// A point in time of the memory.
@@ -57,6 +59,13 @@ impl Sessions {
         }
     }
 
+    /// The use of this token's session is being noted; nothing, if it is not remembered.
+    pub fn note_use(&self, token: &TokenHash, at: Timestamp) {
+        if let Some(owner) = self.lock().by_token.get_mut(token) {
+            owner.last_used = at;
+        }
+    }
+
     /// Forgets the sessions that committed changes touched.
     pub fn learn(&self, changes: &[Change]) {
         for change in changes {
@@ -85,8 +94,11 @@ mod tests {
     use super::*;
 
     const TOKEN: TokenHash = TokenHash([7; 32]);
-    const OWNER: TokenOwner =
-        TokenOwner { account: AccountId([1; 16]), session: SessionId([2; 16]) };
+    const OWNER: TokenOwner = TokenOwner {
+        account: AccountId([1; 16]),
+        session: SessionId([2; 16]),
+        last_used: Timestamp(3),
+    };
 
     fn changed() -> Change {
         let kind = ChangeKind::SessionChanged { session: OWNER.session, ended: true };
@@ -101,6 +113,16 @@ mod tests {
         assert_eq!(sessions.owner(&TOKEN), Ok(OWNER));
         sessions.learn(&[changed()]);
         assert!(sessions.owner(&TOKEN).is_err());
+    }
+
+    #[test]
+    fn the_use_of_a_known_session_is_noted() {
+        let sessions = Sessions::default();
+        sessions.note_use(&TOKEN, Timestamp(4));
+        let since = sessions.owner(&TOKEN).expect_err("noting a use makes nobody known");
+        sessions.remember(since, TOKEN, OWNER);
+        sessions.note_use(&TOKEN, Timestamp(5));
+        assert_eq!(sessions.owner(&TOKEN).map(|owner| owner.last_used), Ok(Timestamp(5)));
     }
 
     #[test]

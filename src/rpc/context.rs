@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use sha2::{Digest as _, Sha256};
 use tonic::{Status, metadata::MetadataMap};
 
-use super::{errors, passwords::Passwords};
+use super::{
+    errors,
+    passwords::Passwords,
+    uses::{self, Uses},
+};
 use crate::{
     chat::{
         Account, AccountId, Command, MAX_IDS, Malformed, MessageId, Outcome, Password, Proof,
@@ -24,6 +28,7 @@ pub(super) struct Context {
     /// Where clients reach each server.
     pub(super) addresses: Arc<BTreeMap<ServerId, String>>,
     pub(super) passwords: Passwords,
+    pub(super) uses: Uses,
 }
 
 /// Who calls.
@@ -57,7 +62,10 @@ impl Context {
         }
         let token = bearer(metadata).ok_or_else(|| errors::refusal(Refusal::NoSession))?;
         let owner = match self.node.token_owner(&token) {
-            Ok(owner) => owner,
+            Ok(owner) => {
+                self.note_use(token, owner);
+                owner
+            }
             Err(since) => self.look_up(token, since).await?,
         };
         Ok(Caller { account: owner.account, session: owner.session, token })
@@ -70,11 +78,21 @@ impl Context {
             found = self.read(move |reader| reader.session_by_token(&token)).await?;
         }
         let session = found.ok_or_else(|| errors::refusal(Refusal::NoSession))?;
-        let owner = TokenOwner { account: session.account.id, session: session.session };
+        let (account, last_used) = (session.account.id, session.last_used);
+        let owner = TokenOwner { account, session: session.session, last_used };
         if !session.ended {
             self.node.remember_token(since, token, owner);
+            self.note_use(token, owner);
         }
         Ok(owner)
+    }
+
+    /// Has the use of a live session written down, once an hour.
+    fn note_use(&self, token: TokenHash, owner: TokenOwner) {
+        let now = now();
+        if uses::is_due(owner.last_used, now) && self.uses.offer(token) {
+            self.node.note_use(&token, now);
+        }
     }
 
     /// Waits until this server may answer reads.

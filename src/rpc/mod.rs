@@ -20,6 +20,7 @@ mod sessions;
 mod signs;
 mod status;
 mod trailers;
+mod uses;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -99,7 +100,11 @@ pub fn router(
         config.accounts.password_iterations,
         config.accounts.password_concurrency,
     )?;
-    let context = Context { node: node.clone(), addresses: Arc::new(addresses), passwords };
+    let (uses, due) = uses::channel();
+    let writing = uses::write_down(node.clone(), due);
+    let stopping = stop.clone();
+    tasks.spawn(async move { stopping.run_until_cancelled(writing).await });
+    let context = Context { node: node.clone(), addresses: Arc::new(addresses), passwords, uses };
     let replication = replication::Replication {
         node: node.clone(),
         id,

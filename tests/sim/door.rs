@@ -86,7 +86,8 @@ impl From<Refused> for Stop {
             Refused::NotLeader(leader) => {
                 Failure::NotLeader(leader.map(|id| crate::client::address(id.0 as usize - 1)))
             }
-            Refused::NoLeader | Refused::NoQuorum | Refused::StorageFull => Failure::NotNow(words),
+            Refused::NoLeader | Refused::NoQuorum => Failure::NotNow(words),
+            Refused::StorageFull => Failure::DiskFull(words),
             Refused::OutcomeUnknown | Refused::ShuttingDown | Refused::Store(_) => {
                 Failure::Lost(words)
             }
@@ -259,7 +260,8 @@ impl Door {
                     (at, found) = self.read(|reader| reader.session_by_token(&token)).await?;
                 }
                 let known = found.ok_or(Stop::Refused(Refusal::NoSession, at))?;
-                let owner = TokenOwner { account: known.account.id, session: known.session };
+                let (account, last_used) = (known.account.id, known.last_used);
+                let owner = TokenOwner { account, session: known.session, last_used };
                 if !known.ended {
                     self.sessions.remember(since, token, owner);
                 }

@@ -8,7 +8,7 @@ pub(in crate::cli) const HELP: &str = "\
 /logout                   end the session
 /users [GLOB]             list accounts; * and ? in GLOB
 /msg @USER|#ROOM TEXT     send a message; the conversation becomes the current one
-TEXT                      send to the current conversation (// begins a text with a slash)
+TEXT                      send to the current conversation; @USER in it mentions somebody (// begins a text with a slash)
 /inbox                    conversations with what is unread
 /history @USER|#ROOM [N]  the newest messages
 /read @USER|#ROOM         mark as read

@@ -8,6 +8,7 @@ mod tail;
 use tokio::io::{AsyncBufRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
+    advice::{Place, advised},
     answer::Answer,
     arguments::Arguments,
     command::{self, Command},
@@ -78,8 +79,13 @@ where
             self.username = Some(kept.username);
         }
         match once {
-            Once::Tail { after, count, exec } => self.tail(after, *count, exec.as_deref()).await,
-            Once::Export => self.export().await,
+            Once::Tail { after, count, exec } => {
+                let ended = self.tail(after, *count, exec.as_deref()).await;
+                ended.map_err(|failure| advised(failure, None, Place::Shell))
+            }
+            Once::Export => {
+                self.export().await.map_err(|failure| advised(failure, None, Place::Shell))
+            }
             once => self.call(once).await,
         }
     }
@@ -138,7 +144,9 @@ where
         loop {
             tokio::select! {
                 biased;
-                answer = &mut work => return answer,
+                answer = &mut work => {
+                    return answer.map_err(|failure| advised(failure, Some(command), Place::Shell));
+                }
                 notice = next_notice(&mut notices) => self.note(&text::notice(&notice)).await?,
             }
         }

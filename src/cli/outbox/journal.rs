@@ -1,5 +1,7 @@
 //! The outbox on disk: a file of JSON lines to which lines that are added and lines that are done are
-//! appended; it is emptied when nothing is left and removed at the end.
+//! appended; it is emptied when nothing is left and removed at the end. A line that is added is on the disk
+//! when that is said. That a line is done need not be: sent once more under its request id, it is still one
+//! message.
 //!
 //! Every running program has a file of its own, locked as long as it runs. Whoever starts takes over the
 //! unlocked files of the same user: their programs are gone.
@@ -48,7 +50,8 @@ impl Journal {
 
     /// A line that waits.
     pub(super) fn add(&mut self, line: &Unsent) -> Result<(), Failure> {
-        self.append(&Entry::Add(line.clone()))
+        self.append(&Entry::Add(line.clone()))?;
+        self.file.sync_data().map_err(|error| failed(&self.path, error))
     }
 
     /// A line that waits no more; `empty` if it was the last.
@@ -92,11 +95,15 @@ fn open(folder: &Path, prefix: &str) -> io::Result<(Journal, Vec<Unsent>)> {
     file.try_lock().map_err(io::Error::from)?;
     let mut journal = Journal { path, file, empty: true };
     let mut lines = Vec::new();
-    for (unsent, path, _locked) in left {
-        for line in unsent {
-            journal.append(&Entry::Add(line.clone())).map_err(io::Error::other)?;
-            lines.push(line);
-        }
+    for line in left.iter().flat_map(|(unsent, ..)| unsent) {
+        journal.append(&Entry::Add(line.clone())).map_err(io::Error::other)?;
+        lines.push(line.clone());
+    }
+    // On the disk here before they are gone there. A new file's name is there with its folder; where that
+    // cannot be synced, it need not be.
+    journal.file.sync_data()?;
+    let _ = File::open(folder)?.sync_all();
+    for (_, path, _locked) in left {
         fs::remove_file(path)?;
     }
     Ok((journal, lines))
@@ -176,6 +183,17 @@ mod tests {
         drop(third);
         assert!(open("alice").1.is_empty());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_line_counts_as_kept_only_when_it_is_on_the_disk() {
+        // A pipe takes whatever is written, and cannot be synced.
+        let (_reader, writer) = io::pipe().unwrap();
+        let file = File::from(std::os::fd::OwnedFd::from(writer));
+        let mut journal = Journal { path: "nowhere".into(), file, empty: false };
+        let failure = journal.add(&line(1)).unwrap_err();
+        assert!(failure.to_string().contains("cannot keep unsent lines"), "{failure}");
+        journal.done("id-1", false).expect("that it is done need not be on the disk");
     }
 
     #[test]

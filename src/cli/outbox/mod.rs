@@ -2,8 +2,8 @@
 //!
 //! Lines go out in the order in which they were typed, each under the request id that it was given when it
 //! was typed, so that a repeat, by this program or by the next one, is never a second message. Until there
-//! is an answer a line stands in a journal on disk too (see `journal`), for a closed window must not eat
-//! it; the journal is not synced, so that a power cut may. A refusal is an answer: the line is taken out and shown.
+//! is an answer a line stands in a journal on disk too (see `journal`), for neither a closed window nor a
+//! power cut may eat it. A refusal is an answer: the line is taken out and shown.
 
 mod journal;
 
@@ -15,7 +15,11 @@ use tokio::time;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::journal::Journal;
-use super::exit::Failure;
+use super::{
+    advice::{Place, advice},
+    command::Command,
+    exit::Failure,
+};
 use crate::{
     client::{Client, Error},
     wire::chat::Message,
@@ -54,6 +58,15 @@ pub(super) struct Outbox {
     attempt: Option<AbortOnDropHandle<Result<Message, Error>>>,
     /// Nothing goes out before the user has logged in again.
     held: bool,
+}
+
+impl Unsent {
+    /// What can be done when it is refused.
+    pub(super) fn advice(&self, error: &Error) -> Option<String> {
+        let (conversation, body) = (self.conversation.clone(), String::new());
+        let command = Command::Send { conversation, body, request_id: None };
+        advice(error, Some(&command), Place::Session)
+    }
 }
 
 /// What became of the oldest line.

@@ -8,6 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Session, is_over};
 use crate::{
     cli::{
+        advice::{Place, advised},
         answer::Answer,
         console::Console,
         exit::{Failure, output},
@@ -16,11 +17,13 @@ use crate::{
         state::Kept,
         text,
     },
-    wire::chat::{Conversation, Event, Message, event::Kind},
+    wire::chat::{Conversation, Event, MembershipChanged, Message, event::Kind},
 };
 
 /// How long a login waits until live messages are sure to arrive.
 const UNTIL_LIVE: Duration = Duration::from_secs(5);
+/// How long to wait for more of the same before the server is asked.
+const BEFORE_RECOUNT: Duration = Duration::from_millis(200);
 
 impl<C: Console> Session<C> {
     /// Goes on as the user of the kept session.
@@ -73,11 +76,21 @@ impl<C: Console> Session<C> {
         }
     }
 
+    /// Something happened that only the server can count. Many of these in a row are one.
+    fn recount(&mut self) {
+        if self.setting.person {
+            let client = self.client.clone();
+            let counting = async move {
+                time::sleep(BEFORE_RECOUNT).await;
+                client.all_conversations().await.ok()
+            };
+            self.recounting = Some(AbortOnDropHandle::new(tokio::spawn(counting)));
+        }
+    }
+
     /// Takes over how much is unread.
     pub(super) async fn looked_around(&mut self, seen: Vec<Conversation>) -> Result<(), Failure> {
-        for conversation in &seen {
-            self.unread.set(&conversation.conversation, conversation.unread_count);
-        }
+        seen.iter().for_each(|conversation| self.unread.listed(conversation));
         match self.unread.elsewhere(None) {
             0 => Ok(()),
             count => self.note(&format!("{count} unread; /inbox shows them")).await,
@@ -106,7 +119,9 @@ impl<C: Console> Session<C> {
         let arrived = std::mem::take(&mut self.arrived);
         if arrived < count {
             let seconds = within.as_secs();
-            let words = format!("only {arrived} of {count} live messages came within {seconds} s");
+            let words = format!(
+                "only {arrived} of {count} live messages came within {seconds} s; /wait {count} SECONDS waits longer"
+            );
             return Err(Failure::Refused(words));
         }
         // What came beyond the wanted number counts for the next time.
@@ -120,11 +135,14 @@ impl<C: Console> Session<C> {
             Happening::CaughtUp => Ok(()),
             Happening::Message(message) => self.arrives(&message).await,
             Happening::Other(event) => self.changed(&event).await,
-            Happening::Reset => self.note(text::RESET).await,
+            Happening::Reset => {
+                self.recount();
+                self.note(text::RESET).await
+            }
             Happening::Ended(error) => {
                 self.live = None;
-                let words = text::harmless(&error.to_string());
-                self.note(&format!("live messages have ended: {words}")).await
+                let failure = advised(error.into(), None, Place::Session);
+                self.note(&format!("live messages have ended: {}", failure.words())).await
             }
         }
     }
@@ -135,7 +153,7 @@ impl<C: Console> Session<C> {
             return Ok(());
         }
         self.arrived += 1;
-        self.unread.arrived(&message.conversation);
+        self.unread.arrived(message);
         let shown = self.setting.voice.live(message, self.username.as_deref());
         self.console.answer(&shown).await.map_err(output)?;
         if let Some(live) = &self.live {
@@ -151,13 +169,40 @@ impl<C: Console> Session<C> {
                 self.unread.set(&moved.conversation, moved.unread_count);
                 true
             }
-            Some(Kind::MessageChanged(message) | Kind::MessageDeleted(message)) => {
+            Some(Kind::MessageDeleted(message)) => {
+                self.recount();
                 self.is_me(&message.sender)
             }
-            Some(Kind::MembershipChanged(change)) => self.is_me(&change.username) && change.member,
+            Some(Kind::MessageChanged(message)) => self.is_me(&message.sender),
+            Some(Kind::MembershipChanged(change)) if self.is_me(&change.username) => {
+                return self.moved(change, event).await;
+            }
             _ => false,
         };
-        if own || !self.setting.person {
+        if own { Ok(()) } else { self.tell(event).await }
+    }
+
+    /// The user came into a room, or is in it no more.
+    async fn moved(&mut self, change: &MembershipChanged, event: &Event) -> Result<(), Failure> {
+        let is_here = self.current.as_deref() == Some(&change.conversation);
+        if change.member {
+            // Where the user went by a line of this session, that line was answered.
+            if is_here || !self.setting.person || self.setting.voice.json {
+                return Ok(());
+            }
+            let room = text::harmless(&change.conversation);
+            let words = format!("you are in {room} now; /history {room} shows what was said");
+            return self.note(&words).await;
+        }
+        self.unread.forget(&change.conversation);
+        if is_here {
+            self.current = None;
+        }
+        self.tell(event).await
+    }
+
+    async fn tell(&mut self, event: &Event) -> Result<(), Failure> {
+        if !self.setting.person {
             return Ok(());
         }
         match self.setting.voice.event(event) {

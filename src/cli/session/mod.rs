@@ -6,7 +6,7 @@
 mod arriving;
 mod outgoing;
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    advice::{Place, advised, next_step},
     answer::Answer,
     command::{self, Command, Secrets},
     console::{Console, Line},
@@ -61,10 +62,14 @@ pub(super) struct Session<C> {
     outbox: Outbox,
     /// The look around at a person's login, while it is under way.
     around: Option<AbortOnDropHandle<Vec<Conversation>>>,
+    /// The look at what is unread after something that this program cannot count, while it is under way.
+    recounting: Option<AbortOnDropHandle<Option<Vec<Conversation>>>>,
     /// The last marker that is on its way to the leader.
     marking: Option<AbortOnDropHandle<()>>,
     /// Whether the user was told that lines would stay unsent.
     warned: bool,
+    /// The next steps that the user was told.
+    advised: BTreeSet<&'static str>,
     first_failure: Exit,
 }
 
@@ -75,6 +80,7 @@ enum Next {
     Notice(Notice),
     Settled(Settled),
     Around(Vec<Conversation>),
+    Recounted(Vec<Conversation>),
 }
 
 impl<C: Console> Session<C> {
@@ -93,8 +99,10 @@ impl<C: Console> Session<C> {
             unread: Unread::default(),
             outbox: Outbox::default(),
             around: None,
+            recounting: None,
             marking: None,
             warned: false,
+            advised: BTreeSet::new(),
             first_failure: Exit::Ok,
         }
     }
@@ -126,6 +134,7 @@ impl<C: Console> Session<C> {
             settled = self.outbox.next(&self.client) => Next::Settled(settled?),
             notice = next_notice(&mut self.notices) => Next::Notice(notice),
             conversations = look_of(&mut self.around) => Next::Around(conversations),
+            conversations = recount_of(&mut self.recounting) => Next::Recounted(conversations),
             line = self.console.line(&prompt), if lines => Next::Line(line),
         })
     }
@@ -137,6 +146,10 @@ impl<C: Console> Session<C> {
             Next::Notice(notice) => self.notice(&notice).await,
             Next::Settled(settled) => self.settled(settled).await,
             Next::Around(conversations) => self.looked_around(conversations).await,
+            Next::Recounted(conversations) => {
+                self.unread.all_listed(conversations.iter());
+                Ok(())
+            }
             Next::Line(_) => unreachable!("lines are answered by `line`"),
         }
     }
@@ -180,11 +193,27 @@ impl<C: Console> Session<C> {
         };
         self.warned = false;
         match self.command(&command).await {
-            Ok(Some(answer)) => self.answer(&answer).await?,
+            Ok(Some(answer)) => {
+                self.answer(&answer).await?;
+                self.next_step(&answer).await?;
+            }
             Ok(None) => {}
-            Err(failure) => self.failed(&failure).await?,
+            Err(failure) => {
+                self.stays_out(&command, &failure);
+                self.failed(&failure).await?;
+            }
         }
         Ok(true)
+    }
+
+    /// Where the user cannot be is no current conversation. Nor is the one before: what is typed next is not
+    /// meant for it.
+    fn stays_out(&mut self, command: &Command, failure: &Failure) {
+        let enters = matches!(command, Command::Join { .. } | Command::CreateRoom { .. });
+        let is_refused = matches!(failure.exit(), Exit::Refused | Exit::BadData);
+        if (enters && is_refused || failure.is_outside()) && command.conversation().is_some() {
+            self.current = None;
+        }
     }
 
     /// Does a command; `None` if its answer was given already.
@@ -246,7 +275,9 @@ impl<C: Console> Session<C> {
         loop {
             tokio::select! {
                 biased;
-                answer = &mut work => return answer,
+                answer = &mut work => {
+                    return answer.map_err(|failure| advised(failure, Some(command), Place::Session));
+                }
                 notice = next_notice(&mut self.notices) => self.notice(&notice).await?,
             }
         }
@@ -280,6 +311,7 @@ impl<C: Console> Session<C> {
     /// The session is over.
     fn end(&mut self, token: &str) -> Result<(), Failure> {
         (self.username, self.live, self.around) = (None, None, None);
+        self.recounting = None;
         self.unread = Unread::default();
         self.setting.kept.forget(token)
     }
@@ -287,6 +319,14 @@ impl<C: Console> Session<C> {
     async fn answer(&mut self, answer: &Answer) -> Result<(), Failure> {
         let written = self.setting.voice.answer(answer);
         self.console.answer(&written).await.map_err(output)
+    }
+
+    /// Tells a person what can be done next; the same thing once a session.
+    async fn next_step(&mut self, answer: &Answer) -> Result<(), Failure> {
+        match next_step(answer).filter(|_| self.setting.person && !self.setting.voice.json) {
+            Some(step) if self.advised.insert(step) => self.note(step).await,
+            _ => Ok(()),
+        }
     }
 
     /// A line that was not done has its answer too.
@@ -325,6 +365,20 @@ async fn look_of(around: &mut Option<AbortOnDropHandle<Vec<Conversation>>>) -> V
         let seen = looking.await.unwrap_or_default();
         *around = None;
         return seen;
+    }
+    std::future::pending().await
+}
+
+/// What a recount brings; for ever if there is none, or it failed.
+async fn recount_of(
+    recounting: &mut Option<AbortOnDropHandle<Option<Vec<Conversation>>>>,
+) -> Vec<Conversation> {
+    if let Some(counting) = recounting {
+        let counted = counting.await;
+        *recounting = None;
+        if let Ok(Some(counted)) = counted {
+            return counted;
+        }
     }
     std::future::pending().await
 }

@@ -58,8 +58,13 @@ impl<C: Console> Session<C> {
                 self.answer(&Answer::Sent(message)).await
             }
             Settled::Refused(line, error) => {
-                let (error, place) = (error.to_string(), text::harmless(&line.conversation));
-                let words = format!("{error}; not sent to {place}: {}", line.body);
+                let place = text::harmless(&line.conversation);
+                let advice = line.advice(&error).map(|advice| format!("; {advice}"));
+                let advice = advice.unwrap_or_default();
+                let words = format!("{error}{advice}; not sent to {place}: {}", line.body);
+                if Failure::from(error).is_outside() && self.current == Some(line.conversation) {
+                    self.current = None;
+                }
                 self.failed(&Failure::Refused(words)).await
             }
             Settled::Held(error) => {

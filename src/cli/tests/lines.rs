@@ -8,7 +8,7 @@ use super::{Desk, Exit};
 use crate::client::tests::fake::{Act, Fake};
 
 /// Waits until somebody has subscribed.
-async fn subscribed(fake: &Fake) {
+pub(super) async fn subscribed(fake: &Fake) {
     let mut changes = fake.nodes[0].changes.subscribe();
     while fake.world().cursors.is_empty() {
         timeout(Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();

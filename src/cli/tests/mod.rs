@@ -3,6 +3,7 @@
 mod forms;
 mod lines;
 mod oneshot;
+mod outages;
 mod person;
 
 use std::{fs, path::PathBuf};

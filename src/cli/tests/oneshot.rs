@@ -56,7 +56,8 @@ async fn exit_codes_say_what_happened() {
     desk.logged_in("alice").await;
     let refused = desk.run(&["login", "alice", "--password-stdin"], "wrong\n").await;
     assert_eq!(refused.exit, Exit::Refused);
-    assert_eq!(refused.notes, "client: wrong username or password\n");
+    let words = "client: wrong username or password; try again, or client create USER";
+    assert!(refused.notes.starts_with(words), "{refused:?}");
     assert!(refused.output.is_empty(), "{refused:?}");
     assert_eq!(desk.run(&["send", "@nobody", "hi"], "").await.exit, Exit::Refused);
     assert_eq!(desk.run(&["login", "alice"], "").await.exit, Exit::Usage, "no password");
@@ -79,33 +80,6 @@ async fn exit_codes_say_what_happened() {
         Exit::NotLoggedIn,
     ];
     assert_eq!(codes.map(Exit::code), [0, 1, 2, 65, 69, 75, 77]);
-}
-
-#[tokio::test]
-async fn without_a_leader_in_time_the_exit_code_is_69() {
-    let desk = Desk::with_servers(1).await;
-    desk.logged_in("alice").await;
-    desk.fake.always(0, Act::NoLeader);
-    let ended = desk.run(&["send", "@alice", "hi", "--timeout", "1"], "").await;
-    assert_eq!(ended.exit, Exit::Unavailable, "{ended:?}");
-    assert!(ended.notes.contains("nobody leads yet"), "{ended:?}");
-}
-
-#[tokio::test]
-async fn an_unknown_outcome_prints_the_request_id_by_which_it_is_settled() {
-    let desk = Desk::with_servers(1).await;
-    desk.logged_in("alice").await;
-    desk.fake.always(0, Act::LoseAnswer);
-    let ended = desk.run(&["--json", "send", "@alice", "hi", "--timeout", "1"], "").await;
-    assert_eq!(ended.exit, Exit::OutcomeUnknown, "{ended:?}");
-    let object: serde_json::Value = serde_json::from_str(&ended.output).unwrap();
-    assert_eq!(object["exit"], 75);
-    let id = object["request_id"].as_str().unwrap();
-    assert!(ended.notes.contains(id), "{ended:?}");
-    desk.fake.always(0, Act::Serve);
-    let again = desk.run(&["send", "@alice", "hi", "--request-id", id], "").await;
-    assert_eq!(again.exit, Exit::Ok, "{again:?}");
-    assert_eq!(desk.fake.world().messages.len(), 1);
 }
 
 #[tokio::test]

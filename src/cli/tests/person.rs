@@ -10,7 +10,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::Desk;
+use super::{Desk, lines::subscribed};
 use crate::{
     cli::{
         Arguments, Exit,
@@ -21,6 +21,7 @@ use crate::{
         voice::Voice,
     },
     client::tests::fake::Act,
+    wire::chat::{MembershipChanged, event::Kind},
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -113,6 +114,18 @@ impl Person {
         }
     }
 
+    /// Presses Enter until the prompt is this one.
+    async fn comes_to(&mut self, prompt: &str) {
+        let pressing = async {
+            while !self.screen.borrow().ends_with(&format!("{prompt}\n")) {
+                self.types("");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let came = timeout(SOON, pressing).await;
+        assert!(came.is_ok(), "no prompt \"{prompt}\":\n{}", *self.screen.borrow());
+    }
+
     async fn leaves(self) -> Exit {
         timeout(SOON, self.session).await.unwrap().unwrap()
     }
@@ -131,6 +144,15 @@ fn request_ids(desk: &Desk) -> Vec<String> {
         }
     }
     ids
+}
+
+/// Tells the subscribers.
+fn happens(desk: &Desk, kind: Kind) {
+    let mut world = desk.fake.world();
+    world.event(kind);
+    let events = world.events.len();
+    drop(world);
+    desk.fake.nodes[0].changes.send_modify(|(count, _)| *count = events);
 }
 
 #[tokio::test]
@@ -200,7 +222,7 @@ async fn a_refused_line_is_shown_and_holds_up_no_other() {
     desk.logged_in("bob").await;
     let mut bob = Person::sits_down(&desk);
     bob.types("/msg @nobody for nobody");
-    bob.sees("error: there is no such account; not sent to @nobody: for nobody", 1).await;
+    bob.sees("; /users lists who there is; not sent to @nobody: for nobody", 1).await;
     bob.types("/msg @alice for alice");
     bob.sees("sent #1 to @alice", 1).await;
     bob.types("/quit");
@@ -265,6 +287,90 @@ async fn the_move_of_the_leader_is_told_with_names_and_with_what_is_unsent() {
     desk.fake.break_streams();
     let screen = bob.sees("leader moved 1 → 2 in ", 1).await;
     assert!(screen.contains(", nothing unsent\n"), "{screen}");
+    bob.types("/quit");
+    assert_eq!(bob.leaves().await, Exit::Ok);
+}
+
+#[tokio::test]
+async fn a_newcomer_is_told_what_can_be_done_next_each_thing_once() {
+    let desk = Desk::with_servers(1).await;
+    let mut bob = Person::sits_down(&desk);
+    bob.sees("/create USER or /login USER to begin", 1).await;
+    bob.types("/create bob");
+    bob.types("password");
+    bob.sees("* /users lists who is here, /rooms what you can join", 1).await;
+    bob.types("/rooms");
+    bob.sees("no rooms yet\n* /room #ROOM creates one", 1).await;
+    bob.types("/room #den private");
+    bob.sees("private\n* /invite @USER #ROOM brings others in", 1).await;
+    bob.types("/room #attic private");
+    bob.types("/help");
+    let screen = bob.sees("mentions somebody", 1).await;
+    assert_eq!(screen.matches("* /invite @USER").count(), 1, "{screen}");
+    bob.types("/logout");
+    bob.sees("logged out\n* /login USER or /create USER to go on", 1).await;
+    bob.types("/quit");
+    assert_eq!(bob.leaves().await, Exit::Ok);
+    let piped = desk.run(&[], "/create carol\npassword\n/rooms z*\n").await;
+    assert!(!piped.notes.contains("creates one"), "a pipe knows what it does: {piped:?}");
+}
+
+#[tokio::test]
+async fn where_a_person_cannot_be_is_no_current_conversation() {
+    let desk = Desk::with_servers(1).await;
+    desk.fake.session("alice");
+    desk.logged_in("bob").await;
+    let mut bob = Person::sits_down(&desk);
+    bob.types("/msg @alice one");
+    bob.sees("bob @alice> ", 1).await;
+    bob.types("/join #nowhere");
+    bob.types("not for alice");
+    bob.sees("there is no current conversation", 1).await;
+    bob.types("/msg @nobody hello");
+    bob.sees("not sent to @nobody: hello", 1).await;
+    bob.types("nor this");
+    bob.sees("there is no current conversation", 2).await;
+    assert_eq!(bodies(&desk), ["one"]);
+    bob.types("/quit");
+    assert_eq!(bob.leaves().await, Exit::Ok);
+}
+
+#[tokio::test]
+async fn a_person_who_is_brought_into_a_room_is_told_and_one_who_is_out_has_nothing_unread_there() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("bob").await;
+    let mut bob = Person::sits_down(&desk);
+    subscribed(&desk.fake).await;
+    bob.comes_to("bob> ").await;
+    let change = |member| {
+        let (conversation, username) = ("#den".to_owned(), "bob".to_owned());
+        Kind::MembershipChanged(MembershipChanged { conversation, username, member })
+    };
+    happens(&desk, change(true));
+    bob.sees("* you are in #den now; /history #den shows what was said", 1).await;
+    desk.fake.say("alice", "#den", "welcome");
+    bob.sees("alice: welcome", 1).await;
+    bob.comes_to("bob (1 unread)> ").await;
+    happens(&desk, change(false));
+    bob.sees("[#den] bob left", 1).await;
+    bob.comes_to("bob> ").await;
+    bob.types("/quit");
+    assert_eq!(bob.leaves().await, Exit::Ok);
+}
+
+#[tokio::test]
+async fn what_was_deleted_unread_is_no_longer_counted() {
+    let desk = Desk::with_servers(1).await;
+    desk.logged_in("bob").await;
+    let mut bob = Person::sits_down(&desk);
+    subscribed(&desk.fake).await;
+    desk.fake.say("alice", "@alice", "kept");
+    let slip = desk.fake.say("alice", "@alice", "a slip");
+    bob.sees("alice: a slip", 1).await;
+    bob.comes_to("bob (2 unread)> ").await;
+    desk.fake.world().messages.retain(|message| message.message_id != slip.message_id);
+    happens(&desk, Kind::MessageDeleted(slip));
+    bob.comes_to("bob (1 unread)> ").await;
     bob.types("/quit");
     assert_eq!(bob.leaves().await, Exit::Ok);
 }

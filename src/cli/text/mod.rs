@@ -33,9 +33,9 @@ fn lines(answer: &Answer, paint: Paint) -> Vec<String> {
         }
         Answer::Me(account) => vec![format!("you are {}", harmless(&account.username))],
         Answer::Sent(message) => vec![messages::sent(message, paint)],
-        Answer::Queued(1) => vec![paint.open("pending: the line waits for a leader")],
+        Answer::Queued(1) => vec![paint.open("pending: the line waits for a leader that takes it")],
         Answer::Queued(count) => {
-            vec![paint.open(format!("pending: {count} lines wait for a leader"))]
+            vec![paint.open(format!("pending: {count} lines wait for a leader that takes them"))]
         }
         Answer::Inbox(entries) => {
             let entries = entries.iter().flat_map(|entry| messages::inbox_entry(entry, paint));

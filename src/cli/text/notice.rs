@@ -11,6 +11,10 @@ use crate::client::Notice;
 pub(in crate::cli) fn notice(notice: &Notice) -> String {
     let words = match notice {
         Notice::Waiting { detail } => format!("no leader; trying... ({})", harmless(detail)),
+        Notice::DiskFull { address } => {
+            format!("the disk of the server at {} is full; trying...", harmless(address))
+        }
+        Notice::SearchNotReady => "searching is not ready yet; trying...".into(),
         Notice::Back { address, outage } => {
             format!("the leader at {} is back after {}", harmless(address), duration(*outage))
         }

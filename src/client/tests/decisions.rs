@@ -198,6 +198,61 @@ fn a_busy_leader_is_asked_again_unless_it_asks_for_a_long_delay() {
 }
 
 #[test]
+fn a_leader_without_room_is_asked_again_and_named_at_the_end() {
+    let full = || Failure::DiskFull("no room".into());
+    let mut story = Story::begin(Some("id"));
+    story.fails(Failure::NotLeader(Some(C.into()))).asks(2).fails(full());
+    story.waits();
+    story.asks(2).fails(full());
+    story.waits();
+    // It gave up the lead, and the next leader has no room either.
+    story.asks(2).fails(Failure::NotLeader(Some(B.into()))).asks(1).fails(full());
+    story.waits();
+    story.now += Duration::from_secs(30);
+    story.asks(1).fails(full());
+    assert!(
+        matches!(story.ends(), Error::DiskFull { address } if address == B),
+        "{:?}",
+        story.step
+    );
+    let mut story = Story::begin(Some("id"));
+    story.fails(lost()).asks(1).fails(full());
+    story.now += Duration::from_secs(30);
+    story.waits();
+    assert!(matches!(story.ends(), Error::OutcomeUnknown { .. }), "the first one may have it");
+}
+
+#[test]
+fn a_search_waits_for_the_index_of_whoever_leads() {
+    let behind = || Failure::SearchNotReady("being built".into());
+    let mut story = Story::begin(None);
+    story.fails(behind());
+    assert_eq!(story.waits(), Duration::from_millis(5));
+    story.asks(0).fails(behind());
+    assert_eq!(story.waits(), Duration::from_millis(10));
+    story.now += Duration::from_secs(30);
+    story.fails(behind());
+    let words = story.ends().to_string();
+    assert!(words.contains("not ready yet (being built)") && words.contains("safe"), "{words}");
+}
+
+#[test]
+fn what_a_leader_lacks_is_told_once_when_it_lasts() {
+    let mut story = Story::begin(Some("id"));
+    let full = Failure::DiskFull("no room".into());
+    let told = |story: &mut Story, failure: &Failure, ms: u64| {
+        let now = story.now + Duration::from_millis(ms);
+        story.attempts.lack(&story.route, 1, failure, now)
+    };
+    assert_eq!(told(&mut story, &full, 200), None);
+    assert_eq!(told(&mut story, &full, 400), Some(Notice::DiskFull { address: B.into() }));
+    assert_eq!(told(&mut story, &full, 900), None);
+    let behind = Failure::SearchNotReady("being built".into());
+    let mut story = Story::begin(None);
+    assert_eq!(told(&mut story, &behind, 400), Some(Notice::SearchNotReady));
+}
+
+#[test]
 fn a_refusal_that_says_nothing_of_an_earlier_attempt_leaves_it_unknown() {
     let mut story = Story::begin(Some("id"));
     story.fails(lost()).fails(Failure::NoSession("ended".into()));

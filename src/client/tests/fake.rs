@@ -30,6 +30,8 @@ pub(crate) enum Act {
     NotLeader(Option<String>),
     /// Says that nobody leads.
     NoLeader,
+    /// Leads, and cannot do it now for this reason.
+    Lacks(&'static str),
     /// Does it and loses the answer.
     LoseAnswer,
     /// Does it and never answers.
@@ -212,6 +214,7 @@ impl Node {
             }
             Act::NotLeader(leader) => Err(not_leader(leader)),
             Act::NoLeader => Err(refusal(Code::Unavailable, "NO_LEADER", "nobody leads yet")),
+            Act::Lacks(reason) => Err(refusal(Code::Unavailable, reason, "this leader cannot now")),
             Act::Busy(delay) => {
                 let mut details = ErrorDetails::with_error_info("RATE_LIMITED", "chinwag", []);
                 details.set_retry_info(Some(delay));

@@ -11,6 +11,9 @@ use diesel::{
     connection::{DefaultLoadingMode, SimpleConnection as _},
 };
 
+#[cfg(test)]
+use diesel::{Connection as _, connection::InstrumentationEvent};
+
 use super::{
     Search, expression,
     file::{self, Extent, IndexFile},
@@ -114,6 +117,11 @@ impl Indexer {
         }
     }
 
+    /// The next step throws the file away and begins anew, whatever it holds.
+    pub fn distrust(&mut self) {
+        self.shared.search.damaged.store(true, Ordering::SeqCst);
+    }
+
     /// Has a test hear what is asked of the replicated database.
     #[cfg(test)]
     pub(in crate::store) fn hear(
@@ -125,6 +133,14 @@ impl Indexer {
         let (_, chat) = self.chat.as_mut().expect("it was opened");
         listen(chat);
         Ok(())
+    }
+
+    /// Has a test see the next step panic.
+    #[cfg(test)]
+    pub(crate) fn panics_next(&mut self) -> Result<(), StoreError> {
+        self.hear(|chat| {
+            chat.set_instrumentation(|_: InstrumentationEvent<'_>| panic!("the test wants it"));
+        })
     }
 
     fn try_step(&mut self, search: &Search) -> Result<bool, StoreError> {

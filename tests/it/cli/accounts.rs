@@ -1,10 +1,8 @@
 //! Passwords, devices and the end of an account on the command line: lines through a pipe, and one command
 //! after another.
 
-use crate::{
-    cli::Person,
-    harness::{Cluster, PASSWORD},
-};
+use super::Person;
+use crate::harness::{Cluster, PASSWORD};
 
 const NEW: &str = "another horse battery";
 

@@ -1,107 +1,18 @@
-//! The programs as people and scripts meet them: words in, words out, exit codes.
+//! Talking through pipes and by commands, across fail-overs, with the exit code of every kind of end.
 
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Output, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
 use serde_json::Value;
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::process::Command;
 
+use super::{Person, SOON, Said};
 use crate::harness::{Cluster, PASSWORD, User, all, within};
-
-const SOON: Duration = Duration::from_secs(60);
-
-/// A person's account of this machine: a home of their own.
-pub(crate) struct Person {
-    pub(crate) servers: String,
-    pub(crate) home: PathBuf,
-}
-
-impl Person {
-    pub(crate) fn new(cluster: &Cluster, name: &str) -> Person {
-        let home = cluster.folder().join(name);
-        fs::create_dir_all(&home).expect("writable");
-        Person { servers: cluster.addresses().collect::<Vec<_>>().join(","), home }
-    }
-
-    /// Runs the client and gives it these lines.
-    pub(crate) async fn runs(&self, arguments: &[&str], input: &str) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
-        command
-            .args(["--servers", &self.servers])
-            .args(arguments)
-            .current_dir(&self.home)
-            .env("HOME", &self.home)
-            .env_remove("XDG_STATE_HOME")
-            .env_remove("CHINWAG_SESSION")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().expect("the client starts");
-        let mut stdin = child.stdin.take().expect("piped");
-        let what = format!("client {}", arguments.join(" "));
-        let output = within(&what, SOON, async {
-            // A client that ends early does not read everything.
-            let _ = stdin.write_all(input.as_bytes()).await;
-            drop(stdin);
-            child.wait_with_output().await.expect("our own child")
-        })
-        .await;
-        Said::new(what, output)
-    }
-
-    /// Creates an account and keeps its session.
-    pub(crate) async fn creates(&self, name: &str) {
-        let said = self.runs(&["create", name, "--password-stdin"], &format!("{PASSWORD}\n")).await;
-        said.exits_with(0);
-    }
-}
-
-/// What the client said.
-pub(crate) struct Said {
-    what: String,
-    code: Option<i32>,
-    pub(crate) stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    fn new(what: String, output: Output) -> Said {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks UTF-8");
-        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-        Said { what, code: output.status.code(), stdout, stderr }
-    }
-
-    pub(crate) fn exits_with(&self, code: i32) {
-        let Said { what, stdout, stderr, .. } = self;
-        assert_eq!(self.code, Some(code), "{what}\nstdout:\n{stdout}\nstderr:\n{stderr}");
-        assert!(!stderr.contains("panicked"), "{stderr}");
-        if code != 0 {
-            assert!(!format!("{stdout}{stderr}").trim().is_empty(), "{what} says why");
-        }
-    }
-
-    /// One JSON object a line, each with its type.
-    pub(crate) fn objects(&self) -> Vec<Value> {
-        let object = |line: &str| -> Value {
-            let value: Value = serde_json::from_str(line)
-                .unwrap_or_else(|error| panic!("{}: {error}: {line}", self.what));
-            assert!(value["type"].is_string(), "{line}");
-            value
-        };
-        self.stdout.lines().map(object).collect()
-    }
-
-    fn bodies(&self, kind: &str) -> Vec<String> {
-        let objects = self.objects().into_iter().filter(|object| object["type"] == kind);
-        objects.map(|object| object["body"].as_str().expect("a body").to_owned()).collect()
-    }
-}
 
 #[tokio::test]
 async fn two_people_talk_through_pipes() {
