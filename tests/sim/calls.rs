@@ -14,14 +14,34 @@ use chinwag::{
 /// A call's body.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
-    Create { username: String, password: String },
-    Login { username: String, password: String, device: String },
-    ChangePassword { old: String, new: String },
-    DeleteAccount { password: String },
-    CreateRoom { room: RoomName, topic: Topic, private: bool },
+    Create {
+        username: String,
+        password: String,
+    },
+    Login {
+        username: String,
+        password: String,
+        device: String,
+    },
+    ChangePassword {
+        old: String,
+        new: String,
+    },
+    DeleteAccount {
+        password: String,
+    },
+    CreateRoom {
+        room: RoomName,
+        topic: Topic,
+        private: bool,
+    },
     /// A write of which the server draws nothing itself.
     Do(Command),
-    Messages { conversation: ConversationName, around: Around, size: i32 },
+    Messages {
+        conversation: ConversationName,
+        around: Around,
+        size: i32,
+    },
     Conversations,
     Rooms,
     Members(RoomName),
@@ -32,7 +52,11 @@ impl Ask {
     pub(crate) fn is_write(&self) -> bool {
         let reads = matches!(
             self,
-            Ask::Messages { .. } | Ask::Conversations | Ask::Rooms | Ask::Members(_) | Ask::Accounts
+            Ask::Messages { .. }
+                | Ask::Conversations
+                | Ask::Rooms
+                | Ask::Members(_)
+                | Ask::Accounts
         );
         !reads
     }

@@ -55,7 +55,7 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
         check_order(evidence, &model)?;
     }
     for feed in &evidence.history.feeds {
-        feeds::check(&model, feed, evidence.split)?;
+        feeds::check(&model, feed, evidence.split, evidence.lost)?;
     }
     tables::check(&model, evidence.contents)
 }

@@ -16,10 +16,11 @@ use crate::{
 };
 
 /// What is wrong with a feed, if anything. After a split what was merged is told again, at its new place.
-pub(crate) fn check(model: &Model, feed: &Feed, split: bool) -> Result<(), String> {
+/// A history may be gone with a disk although nothing that was acknowledged is.
+pub(crate) fn check(model: &Model, feed: &Feed, split: bool, lost: bool) -> Result<(), String> {
     let resets = feed.events.iter().any(|event| matches!(event.kind, Some(Kind::Reset(_))));
     if resets {
-        return match split {
+        return match split || lost {
             true => Ok(()),
             false => Err("P22: a subscriber is reset, though there is one history".to_owned()),
         };
@@ -34,6 +35,13 @@ pub(crate) fn check(model: &Model, feed: &Feed, split: bool) -> Result<(), Strin
     }
     let view = View { model, viewer, from, split };
     let picture = Picture::of(feed, &view)?;
+    for (id, known) in &picture.messages {
+        view.check_told(id, known)?;
+    }
+    // Its device went on as another account, though this one may live.
+    if feed.over {
+        return Ok(());
+    }
     view.check_messages(&picture)?;
     view.check_markers(&picture)?;
     view.check_memberships(&picture)?;
@@ -174,9 +182,6 @@ impl View<'_> {
     }
 
     fn check_messages(&self, picture: &Picture) -> Result<(), String> {
-        for (id, known) in &picture.messages {
-            self.check_told(id, known)?;
-        }
         for (key, message) in self.model.messages.range(self.from + 1..) {
             let stay = self.stay(&self.model.conversations[&message.place]);
             if stay.is_none_or(|stay| *key < stay.from || message.seq <= stay.joined) {
@@ -246,11 +251,9 @@ impl View<'_> {
 
     /// Since when the viewer is in the conversation of this name.
     fn since(&self, name: &chinwag::chat::ConversationName) -> Option<Seq> {
-        let named = |(key, _): &(&u64, &MConversation)| {
-            self.model.address(**key, self.viewer) == *name
-        };
-        let mut own =
-            self.model.conversations.iter().filter(|(_, one)| self.stay(one).is_some());
+        let named =
+            |(key, _): &(&u64, &MConversation)| self.model.address(**key, self.viewer) == *name;
+        let mut own = self.model.conversations.iter().filter(|(_, one)| self.stay(one).is_some());
         own.find(named).and_then(|(_, one)| self.stay(one)).map(|stay| stay.from)
     }
 
@@ -308,7 +311,9 @@ impl View<'_> {
             let told = picture.rooms.get(&format!("#{}", room.name));
             if told != Some(&right) {
                 let name = &room.name;
-                return Err(format!("a subscriber's picture of #{name} is {told:?}, not {right:?}"));
+                return Err(format!(
+                    "a subscriber's picture of #{name} is {told:?}, not {right:?}"
+                ));
             }
         }
         Ok(())

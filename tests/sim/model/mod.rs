@@ -139,10 +139,12 @@ impl Model {
             (Ok(Outcome::MessageSent(_)), _) => Kept::Message(self.seq),
             (Ok(_), Command::EditMessage { message, .. }) => Kept::Message(self.names[message]),
             (Ok(Outcome::RoomStands(_)), Command::CreateRoom(_)) => Kept::Room(self.seq),
-            (Ok(_), Command::JoinRoom(room)) => Kept::Room(self.open_room(room).expect("it stands")),
+            (Ok(_), Command::JoinRoom(room)) => {
+                Kept::Room(self.open_room(room).expect("it stands"))
+            }
             (Ok(_), Command::UpdateRoom(update)) => {
                 Kept::Room(self.open_room(&update.room).expect("it stands"))
-            },
+            }
             (Ok(Outcome::ReadMoved { read_seq }), _) => Kept::Read(*read_seq),
             (Ok(done), _) => Kept::Done(done.clone()),
             (

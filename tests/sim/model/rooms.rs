@@ -326,7 +326,8 @@ impl Model {
 
     fn leave_room(&mut self, key: u64, account: u64) {
         if self.room(key).owner == account {
-            let others = self.conversations[&key].members.iter().filter(|(who, _)| **who != account);
+            let others =
+                self.conversations[&key].members.iter().filter(|(who, _)| **who != account);
             let heir = others
                 .min_by_key(|(who, member)| (member.join_entry, member.join_time, **who))
                 .map(|(who, _)| *who);
@@ -369,9 +370,10 @@ impl Model {
 
     pub(super) fn direct(&self, one: u64, other: u64) -> Option<u64> {
         let (low, high) = (one.min(other), one.max(other));
-        let found = self.conversations.iter().find(
-            |(_, one)| matches!(one.place, Place::Direct(l, h) if (l, h) == (low, high)),
-        );
+        let found = self
+            .conversations
+            .iter()
+            .find(|(_, one)| matches!(one.place, Place::Direct(l, h) if (l, h) == (low, high)));
         found.map(|(key, _)| *key)
     }
 
