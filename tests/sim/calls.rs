@@ -2,8 +2,8 @@
 
 use chinwag::{
     chat::{
-        Account, AccountId, Conversation, ConversationName, MessageId, MessageSeq, Outcome,
-        Refusal, RequestId, SessionId, TokenHash,
+        Account, AccountId, Command, Conversation, ConversationName, Member, Outcome, Refusal,
+        RequestId, RoomName, TokenHash, Topic,
     },
     client::decisions::Failure,
     cluster::{Hash, Position, Seq},
@@ -14,19 +14,52 @@ use chinwag::{
 /// A call's body.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
-    Create { username: String, password: String },
-    Login { username: String, password: String, device: String },
-    Logout,
-    EndSession(SessionId),
-    ChangePassword { old: String, new: String },
-    DeleteAccount { password: String },
-    Send { to: ConversationName, body: String, reply_to: Option<MessageId> },
-    Delete(Vec<MessageId>),
-    Acknowledge(Vec<MessageId>),
-    MarkRead { conversation: ConversationName, seq: MessageSeq },
-    Messages { conversation: ConversationName, around: Around, size: i32 },
+    Create {
+        username: String,
+        password: String,
+    },
+    Login {
+        username: String,
+        password: String,
+        device: String,
+    },
+    ChangePassword {
+        old: String,
+        new: String,
+    },
+    DeleteAccount {
+        password: String,
+    },
+    CreateRoom {
+        room: RoomName,
+        topic: Topic,
+        private: bool,
+    },
+    /// A write of which the server draws nothing itself.
+    Do(Command),
+    Messages {
+        conversation: ConversationName,
+        around: Around,
+        size: i32,
+    },
     Conversations,
+    Rooms,
+    Members(RoomName),
     Accounts,
+}
+
+impl Ask {
+    pub(crate) fn is_write(&self) -> bool {
+        let reads = matches!(
+            self,
+            Ask::Messages { .. }
+                | Ask::Conversations
+                | Ask::Rooms
+                | Ask::Members(_)
+                | Ask::Accounts
+        );
+        !reads
+    }
 }
 
 /// A call as it travels.
@@ -41,6 +74,8 @@ pub(crate) enum Call {
 pub(crate) enum Sight {
     Messages(MessagePage),
     Conversations(Vec<Conversation>),
+    Rooms(Vec<Conversation>),
+    Members(Vec<Member>),
     Accounts(Vec<Account>),
 }
 

@@ -4,17 +4,17 @@
 //! model's at its place, what began after another's acknowledgement must stand after it, every acknowledged
 //! call must be there, and every subscriber must have been told of everything once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chinwag::{
-    chat::{AccountId, Outcome, Refusal},
+    chat::{AccountId, Command, MessageId, Outcome, Refusal},
     cluster::{Entry, Hash, Seq},
-    wire::chat::{Event, event::Kind},
 };
 
 use crate::{
-    calls::{Ask, Definite, Feed, History, Op, Sight},
-    model::Model,
+    calls::{Ask, Definite, History, Op, Sight},
+    feeds,
+    model::{Model, Place},
     tables,
 };
 
@@ -55,7 +55,7 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
         check_order(evidence, &model)?;
     }
     for feed in &evidence.history.feeds {
-        check_feed(evidence, &model, feed)?;
+        feeds::check(&model, feed, evidence.split, evidence.lost)?;
     }
     tables::check(&model, evidence.contents)
 }
@@ -117,6 +117,8 @@ fn check_sight(
             model.page(viewer, conversation, *around, *size as usize).map(Sight::Messages)
         }
         Ask::Conversations => Ok(Sight::Conversations(model.list(viewer))),
+        Ask::Rooms => Ok(Sight::Rooms(model.rooms(viewer))),
+        Ask::Members(room) => model.members(viewer, room).map(Sight::Members),
         _ => Ok(Sight::Accounts(model.everybody())),
     };
     if right != *seen {
@@ -148,22 +150,25 @@ fn check_write(
 
 /// Two histories existed, and what this call did in the one that ended was taken over.
 fn is_merged(model: &Model, op: &Op) -> bool {
-    let gone = |id| {
-        let message = model.names.get(id).map(|key| &model.messages[key]);
-        message.is_some_and(|message| {
-            let sides = [message.between.0, message.between.1];
-            let left = sides.iter().any(|side| model.accounts[side].gone.is_some());
-            left || message.deleted.is_some() || !message.hidden_from.is_empty()
-        })
-    };
     let stands = match (&op.ask, &op.answer) {
-        (Ask::Delete(ids), _) => ids.iter().all(gone),
+        (Ask::Do(Command::DeleteMessages(ids)), _) => ids.iter().all(|id| is_gone(model, id)),
+        (Ask::Do(Command::EditMessage { message, .. }), _) => model.names.contains_key(message),
         (_, Some(Definite::Executed { result: Ok(Outcome::MessageSent(sent)), .. })) => {
             model.names.contains_key(&sent.id)
         }
         _ => true,
     };
     stands && model.did(op.id)
+}
+
+/// For somebody.
+fn is_gone(model: &Model, id: &MessageId) -> bool {
+    let Some(message) = model.names.get(id).map(|key| &model.messages[key]) else { return false };
+    let left = match model.conversations[&message.place].place {
+        Place::Direct(low, high) => !model.lives(low) || !model.lives(high),
+        Place::Room(_) => false,
+    };
+    left || message.is_gone() || !message.hidden_from.is_empty()
 }
 
 /// The disk that alone held it was lost; or the log that held it was trimmed, and its tables are kept aside.
@@ -213,128 +218,5 @@ fn place(op: &Op, model: &Model) -> Option<(Seq, Seq)> {
         Definite::Executed { seq, .. } => Some((*model.first.get(&op.id)?, *seq)),
         Definite::Read { at, .. } => Some((at.seq, at.seq)),
         Definite::Refused { at, .. } => at.map(|at| (at.seq, at.seq)),
-    }
-}
-
-/// Everything that concerned a subscriber came once and in order, and its picture is the final one.
-fn check_feed(evidence: &Evidence<'_>, model: &Model, feed: &Feed) -> Result<(), String> {
-    let resets = feed.events.iter().any(|event| matches!(event.kind, Some(Kind::Reset(_))));
-    if resets && evidence.split {
-        return Ok(());
-    }
-    if resets {
-        return Err("P22: a subscriber is reset, though there is one history".to_owned());
-    }
-    let Some(viewer) = model.key_of(feed.account) else {
-        return if evidence.split { Ok(()) } else { Err("an unknown subscriber".to_owned()) };
-    };
-    let Some(first) = feed.events.first() else { return Ok(()) };
-    let Some(from) = position(first) else { return Err(format!("no cursor: {first:?}")) };
-    if let Some(gone) = model.accounts[&viewer].gone {
-        let after = |event: &&Event| position(event).is_some_and(|at| at >= gone);
-        return match feed.events.iter().find(after).filter(|_| !evidence.split) {
-            Some(event) => {
-                Err(format!("I12: a deleted account is told at its end {gone}: {event:?}"))
-            }
-            None => Ok(()),
-        };
-    }
-    let picture = Picture::of(feed, evidence.split)?;
-    let mut right = BTreeMap::new();
-    for (key, message) in model.messages.range(from + 1..) {
-        if message.between.0 == viewer || message.between.1 == viewer {
-            right.insert(message.id.to_string(), (*key, model.show(message, viewer)));
-        }
-    }
-    for (id, (created, gone, received, body)) in &picture.messages {
-        let Some((_, message)) = right.get(id) else {
-            // A change of a message from before the first cursor.
-            if !created || evidence.split {
-                continue;
-            }
-            return Err(format!("I12: a subscriber is told of {id}, which is none of its own"));
-        };
-        let same = *gone == message.deleted
-            && *received == message.received_time.is_some()
-            && (*gone || *body == message.body);
-        if !same || !created {
-            return Err(format!(
-                "a subscriber's picture of {id} is wrong: created {created}, gone {gone}, received \
-                 {received}, '{body}'; right is {message:?}"
-            ));
-        }
-    }
-    if let Some((id, (seq, _))) = right.iter().find(|(id, _)| !picture.messages.contains_key(*id)) {
-        return Err(format!("a subscriber was never told of {id} at {seq}"));
-    }
-    for (conversation, read_seq) in &picture.read {
-        // An address means another one once an account is gone.
-        let mut gone = model.accounts.values().filter(|account| account.gone.is_some());
-        if gone.any(|account| format!("@{}", account.name) == *conversation) {
-            continue;
-        }
-        let list = model.list(viewer);
-        let right = list.iter().find(|one| one.name.to_string() == *conversation);
-        if right.is_none_or(|one| one.read_seq != *read_seq) && !evidence.split {
-            return Err(format!("a subscriber's read marker of {conversation} is {read_seq}"));
-        }
-    }
-    Ok(())
-}
-
-/// Where an event's cursor stands.
-fn position(event: &Event) -> Option<Seq> {
-    chinwag::rpc::Cursor::parse(&event.cursor).map(|cursor| cursor.seq)
-}
-
-/// What a subscriber knows from events alone.
-#[derive(Default)]
-struct Picture {
-    /// By id: whether it came, is gone, was received; its text.
-    messages: BTreeMap<String, (bool, bool, bool, String)>,
-    read: BTreeMap<String, i64>,
-}
-
-impl Picture {
-    /// After a split what was merged is told again, at its new place.
-    fn of(feed: &Feed, split: bool) -> Result<Picture, String> {
-        let mut picture = Picture::default();
-        let mut newest: BTreeMap<String, i64> = BTreeMap::new();
-        let mut told: BTreeSet<String> = BTreeSet::new();
-        for event in &feed.events {
-            let (message, created, deleted) = match &event.kind {
-                Some(Kind::MessageCreated(message)) => (message, true, false),
-                Some(Kind::MessageChanged(message)) => (message, false, false),
-                Some(Kind::MessageDeleted(message)) => (message, false, true),
-                Some(Kind::ReadMoved(moved)) => {
-                    picture.read.insert(moved.conversation.clone(), moved.read_seq);
-                    continue;
-                }
-                _ => continue,
-            };
-            let id = &message.message_id;
-            if created {
-                if !told.insert(id.clone()) && !split {
-                    return Err(format!("a subscriber is told of {id} twice"));
-                }
-                let before = newest.insert(message.conversation.clone(), message.seq).unwrap_or(0);
-                // The first one may come from another account of the same name.
-                if before > 0 && ![1, before + 1].contains(&message.seq) && !split {
-                    return Err(format!(
-                        "a subscriber is told of seq {} after {before} in {}",
-                        message.seq, message.conversation
-                    ));
-                }
-            }
-            let known = picture.messages.entry(id.clone()).or_default();
-            if known.1 && !message.deleted {
-                return Err(format!("a deleted message comes back to a subscriber: {id}"));
-            }
-            known.0 |= created;
-            known.1 = deleted || message.deleted;
-            known.2 |= message.received_time.is_some();
-            known.3.clone_from(&message.body);
-        }
-        Ok(picture)
     }
 }

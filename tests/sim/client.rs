@@ -1,26 +1,23 @@
-//! Clients: the real library's decisions over the simulated network, and what people do with them.
+//! Clients: the real library's decisions over the simulated network. What people do with them is in `people`.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use chinwag::{
-    chat::{
-        AccountId, ConversationName, MessageId, Outcome, Refusal, RequestId, SessionId, TokenHash,
-    },
+    chat::{AccountId, RequestId, SessionId, TokenHash},
     client::{
         Error, Patience,
         decisions::{Attempts, Failure, Resume, Route, ServerIndex, Step},
     },
-    store::Around,
     wire::chat::event::Kind,
 };
 
 use crate::{
-    calls::{Ask, Call, Definite, Feed, History, Reply, Sight},
+    calls::{Ask, Call, Definite, Feed, History, Reply},
     chance::Chance,
     tasks::{Clock, Receiver, Sender, channel},
 };
@@ -63,14 +60,11 @@ pub(crate) struct Client {
     pub(crate) net: Rc<Net>,
     route: RefCell<Route>,
     chance: RefCell<Chance>,
-    session: Cell<Option<TokenHash>>,
-    account: Cell<Option<AccountId>>,
+    pub(crate) session: Cell<Option<TokenHash>>,
+    pub(crate) account: Cell<Option<AccountId>>,
     /// Which of the account's passwords it holds for the right one.
-    password: Cell<usize>,
+    pub(crate) password: Cell<usize>,
 }
-
-/// So many passwords have come to a person's mind.
-const PASSWORDS: usize = 3;
 
 impl Client {
     pub(crate) fn new(index: usize, net: Rc<Net>, seed: u64) -> Client {
@@ -93,7 +87,7 @@ impl Client {
         self.net.began + self.net.clock.now.get()
     }
 
-    fn below(&self, limit: usize) -> usize {
+    pub(crate) fn below(&self, limit: usize) -> usize {
         self.chance.borrow_mut().below(limit)
     }
 
@@ -162,8 +156,8 @@ impl Client {
     }
 
     /// Asks until there is a definite answer, with the same request id all the way.
-    async fn settle(&self, ask: Ask) -> Definite {
-        let is_write = !matches!(ask, Ask::Messages { .. } | Ask::Conversations | Ask::Accounts);
+    pub(crate) async fn settle(&self, ask: Ask) -> Definite {
+        let is_write = ask.is_write();
         let mut id = [0; 16];
         for half in id.chunks_mut(8) {
             half.copy_from_slice(&self.chance.borrow_mut().number().to_be_bytes());
@@ -186,167 +180,6 @@ impl Client {
         }
     }
 
-    /// A person at work until the load is over.
-    pub(crate) async fn work(self: Rc<Client>, pace_ms: usize) {
-        self.pause(300).await;
-        self.begin_account().await;
-        let mut known: Vec<MessageId> = Vec::new();
-        while !self.net.over.get() {
-            self.pause(pace_ms).await;
-            if self.session.get().is_none() {
-                self.come_back().await;
-                continue;
-            }
-            self.act(&mut known).await;
-        }
-        // Whoever follows the events needs a session to the end.
-        while self.session.get().is_none() {
-            self.come_back().await;
-        }
-    }
-
-    async fn pause(&self, most_ms: usize) {
-        let micros = self.below(most_ms * 1_000 + 1) as u64;
-        self.net.clock.sleep(Duration::from_micros(micros)).await;
-    }
-
-    fn name(&self) -> String {
-        // The last one shares the first one's account, as a second device.
-        let second = self.net.clients > 2 && self.index + 1 == self.net.clients;
-        format!("user{}", if second { 0 } else { self.index })
-    }
-
-    fn secret(&self, which: usize) -> String {
-        format!("secret {which} of {}", self.name())
-    }
-
-    /// Logs in with the password that is known, or one that another device may have chosen; or begins anew, if
-    /// that ended the account.
-    async fn come_back(&self) {
-        if self.below(2) == 0 {
-            self.password.set(self.below(PASSWORDS));
-        }
-        match self.below(3) {
-            0 => self.begin_account().await,
-            _ => self.log_in().await,
-        }
-    }
-
-    async fn begin_account(&self) {
-        let (username, password) = (self.name(), self.secret(self.password.get()));
-        match self.settle(Ask::Create { username, password }).await {
-            Definite::Executed {
-                result: Ok(Outcome::AccountCreated { account, session }), ..
-            } => {
-                self.account.set(Some(account.id));
-                self.net.sessions.borrow_mut().push((self.name(), session));
-            }
-            _ => self.log_in().await,
-        }
-    }
-
-    async fn log_in(&self) {
-        let (username, password) = (self.name(), self.secret(self.password.get()));
-        let device = format!("device {}", self.below(100));
-        let answer = self.settle(Ask::Login { username, password, device }).await;
-        if let Definite::Executed { result: Ok(Outcome::LoggedIn { account, session }), .. } =
-            answer
-        {
-            self.account.set(Some(account.id));
-            self.net.sessions.borrow_mut().push((self.name(), session));
-        }
-    }
-
-    async fn act(&self, known: &mut Vec<MessageId>) {
-        let ask = self.choose(known);
-        let logs_out = matches!(ask, Ask::Logout);
-        let (before, new) = (self.password.get(), self.below(PASSWORDS));
-        let ask = match ask {
-            Ask::ChangePassword { old, .. } => Ask::ChangePassword { old, new: self.secret(new) },
-            other => other,
-        };
-        match self.settle(ask).await {
-            Definite::Executed { result: Ok(Outcome::PasswordChanged), .. } => {
-                self.password.set(new);
-            }
-            Definite::Executed { result: Ok(Outcome::AccountDeleted), .. } => {
-                self.session.set(None);
-            }
-            Definite::Executed { result: Err(Refusal::BadCredentials), .. } => {
-                self.password.set((before + 1) % PASSWORDS);
-            }
-            Definite::Executed { result: Err(Refusal::NoSession), .. }
-            | Definite::Refused { refusal: Refusal::NoSession, .. } => self.session.set(None),
-            Definite::Executed { result: Ok(Outcome::MessageSent(message)), .. } => {
-                known.push(message.id);
-            }
-            Definite::Read { seen: Ok(Sight::Messages(page)), .. } => {
-                known.extend(page.messages.iter().map(|message| message.id));
-            }
-            _ => {}
-        }
-        if logs_out {
-            self.session.set(None);
-        }
-    }
-
-    fn choose(&self, known: &[MessageId]) -> Ask {
-        let other = self.below(self.net.clients);
-        let conversation = ConversationName::parse(&format!("@user{other}")).expect("a good name");
-        match self.below(100) {
-            0..=49 => {
-                let body = format!("{} says {}", self.name(), self.below(1_000_000));
-                let reply_to = known.last().copied().filter(|_| self.below(10) == 0);
-                Ask::Send { to: conversation, body, reply_to }
-            }
-            50..=62 => {
-                let around = match self.below(4) {
-                    0 => Around::Latest,
-                    1 => Around::Before(1 + self.below(30) as i64),
-                    2 => Around::After(self.below(30) as i64),
-                    _ => Around::Seq(1 + self.below(30) as i64),
-                };
-                Ask::Messages { conversation, around, size: 1 + self.below(12) as i32 }
-            }
-            63..=72 => Ask::MarkRead { conversation, seq: self.below(40) as i64 },
-            73..=80 if !known.is_empty() => Ask::Delete(self.some(known)),
-            81..=87 if !known.is_empty() => Ask::Acknowledge(self.some(known)),
-            88 => Ask::Logout,
-            89 => match self.below(4) {
-                0 => Ask::DeleteAccount { password: self.secret(self.password.get()) },
-                1 => {
-                    let (old, new) = (self.secret(self.password.get()), String::new());
-                    Ask::ChangePassword { old, new }
-                }
-                _ => Ask::EndSession(self.a_session()),
-            },
-            90..=93 => Ask::Accounts,
-            _ => Ask::Conversations,
-        }
-    }
-
-    /// One of the own sessions, or once in a while somebody else's.
-    fn a_session(&self) -> SessionId {
-        let all = self.net.sessions.borrow();
-        let others = self.below(8) == 0;
-        let some: Vec<_> =
-            all.iter().filter(|(name, _)| (*name == self.name()) != others).collect();
-        match some.len() {
-            0 => SessionId([3; 16]),
-            len => some[self.below(len)].1,
-        }
-    }
-
-    /// One or a few of them, once in a while one that is no message.
-    fn some(&self, known: &[MessageId]) -> Vec<MessageId> {
-        if self.below(30) == 0 {
-            return vec![MessageId([3; 16])];
-        }
-        let count = 1 + self.below(3);
-        let chosen: BTreeSet<usize> = (0..count).map(|_| self.below(known.len())).collect();
-        chosen.into_iter().map(|place| known[place]).collect()
-    }
-
     /// A device that follows everything, across breaks and log-ins, until the end of the run.
     pub(crate) async fn follow(self: Rc<Client>) {
         while self.account.get().is_none() || self.session.get().is_none() {
@@ -365,6 +198,9 @@ impl Client {
             }
             let Some(token) = self.session.get() else {
                 self.net.clock.sleep(Duration::from_millis(50)).await;
+                if self.net.over.get() && self.session.get().is_none() {
+                    self.come_back().await;
+                }
                 continue;
             };
             let call = Call::Subscribe { token, cursor: resume.cursor().to_owned() };
@@ -379,8 +215,9 @@ impl Client {
                 if let Failure::NotLeader(Some(leader)) = &failure {
                     route.prefer(leader);
                 }
-            } else {
-                self.net.clock.sleep(Duration::from_millis(50)).await;
+            } else if self.session.get() == Some(token) {
+                // Another device ended it.
+                self.session.set(None);
             }
         }
     }

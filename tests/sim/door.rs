@@ -1,5 +1,6 @@
 //! A server's side of its clients' calls: who calls, what is read, what goes into the log. The same steps
-//! as the services take, over the same desk, store, hub and memory of sessions.
+//! as the services take, over the same desk, store, hub and memory of sessions. Subscribers' streams are in
+//! `device`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,33 +12,27 @@ use std::{
 use bytes::Bytes;
 use chinwag::{
     chat::{
-        AccountId, Body, Change, ChangeKind, ChangePassword, Command, CreateAccount, DeviceName,
-        Glob, Happening, Login, Proof, Refusal, RequestId, RequestKey, SendMessage, SessionId,
-        Timestamp, TokenHash, Update, Username,
+        AccountId, ChangePassword, Command, CreateAccount, CreateRoom, DeviceName, Glob, Login,
+        Proof, Refusal, RequestId, RequestKey, RoomId, SessionId, Timestamp, TokenHash, Update,
+        Username,
     },
     client::decisions::Failure,
-    cluster::{Hash, Position, Seq},
-    node::{Ended, Executed, Hub, Refused, Sessions, Standing, Subscription, TokenOwner},
-    rpc::Cursor,
+    cluster::{Hash, Position},
+    node::{Executed, Hub, Refused, Sessions, Standing, TokenOwner},
     store::{Credentials, Reader, Store, StoreError},
-    wire::{
-        self,
-        chat::{CaughtUp, Event, Heartbeat, Reset, event::Kind, reset::Reason},
-    },
+    wire,
 };
 
 use crate::{
     calls::{Ask, Call, Definite, Reply, Sight},
     chance::Chance,
+    device,
     reconcile::Merging,
-    tasks::{Clock, Either, Receiver, Sender, channel, either},
+    tasks::{Clock, Receiver, Sender, channel},
 };
 
 /// How long a call waits for an election to end.
 const ELECTION: Duration = Duration::from_millis(400);
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Small, so that a replay has several parts.
-const REPLAY_PART: usize = 7;
 
 /// What the tasks of a server ask of its loop.
 pub(crate) enum Request {
@@ -68,13 +63,13 @@ pub(crate) struct Replies {
 }
 
 impl Replies {
-    fn send(&self, reply: Reply) {
+    pub(crate) fn send(&self, reply: Reply) {
         self.out.borrow_mut().push_back((self.call, reply));
     }
 }
 
 /// Why a call ends before the log.
-enum Stop {
+pub(crate) enum Stop {
     Failed(Failure),
     Refused(Refusal, Option<Position>),
 }
@@ -102,9 +97,9 @@ impl From<StoreError> for Stop {
 }
 
 #[derive(Clone, Copy)]
-struct Caller {
-    account: AccountId,
-    session: SessionId,
+pub(crate) struct Caller {
+    pub(crate) account: AccountId,
+    pub(crate) session: SessionId,
     token: TokenHash,
 }
 
@@ -119,7 +114,7 @@ impl Door {
                 replies.send(reply);
             }
             Call::Subscribe { token, cursor } => {
-                if let Err(stop) = self.subscribe(token, &cursor, &replies).await {
+                if let Err(stop) = device::subscribe(&self, token, &cursor, &replies).await {
                     replies.send(stopped(stop));
                 }
             }
@@ -139,12 +134,20 @@ impl Door {
             Ask::Login { username, password, device } => {
                 return self.login(id, &username, &password, device).await;
             }
-            Ask::Messages { .. } | Ask::Conversations | Ask::Accounts => {
+            Ask::Messages { .. }
+            | Ask::Conversations
+            | Ask::Rooms
+            | Ask::Members(_)
+            | Ask::Accounts => {
                 let caller = self.caller(token).await?;
                 return self.look(caller, ask).await;
             }
-            Ask::Logout => (self.caller(token).await?, Command::Logout),
-            Ask::EndSession(id) => (self.caller(token).await?, Command::EndSession(id)),
+            Ask::Do(command) => (self.caller(token).await?, command),
+            Ask::CreateRoom { room, topic, private } => {
+                let caller = self.caller(token).await?;
+                let id = RoomId(self.id());
+                (caller, Command::CreateRoom(CreateRoom { room, topic, private, id }))
+            }
             Ask::ChangePassword { old, new } => {
                 let caller = self.caller(token).await?;
                 let proof = self.own_proof(caller, &old).await?;
@@ -156,22 +159,13 @@ impl Door {
                 let proof = self.own_proof(caller, &password).await?;
                 (caller, Command::DeleteAccount(proof))
             }
-            Ask::Send { to, body, reply_to } => {
-                let body = Body::parse(body).expect("a good body");
-                let message = SendMessage { conversation: to, body, reply_to };
-                (self.caller(token).await?, Command::SendMessage(message))
-            }
-            Ask::Delete(ids) => (self.caller(token).await?, Command::DeleteMessages(ids)),
-            Ask::Acknowledge(ids) => (self.caller(token).await?, Command::AcknowledgeMessages(ids)),
-            Ask::MarkRead { conversation, seq } => {
-                (self.caller(token).await?, Command::MarkRead { conversation, seq })
-            }
         };
         let (executed, hash) = self.execute(id, Some(session.session), command).await?;
         Ok(definite(executed, hash, None))
     }
 
     async fn look(&self, caller: Caller, ask: Ask) -> Result<Reply, Stop> {
+        let all = Glob::parse("*").expect("a good pattern");
         let (at, seen) = self
             .read_as(caller, |reader| match &ask {
                 Ask::Messages { conversation, around, size } => Ok(reader
@@ -180,10 +174,13 @@ impl Door {
                 Ask::Conversations => Ok(reader
                     .conversations(caller.account, 200, "")?
                     .map(|page| Sight::Conversations(page.items))),
-                _ => {
-                    let all = Glob::parse("*").expect("a good pattern");
-                    Ok(reader.accounts(&all, 200, "")?.map(|page| Sight::Accounts(page.items)))
-                }
+                Ask::Rooms => Ok(reader
+                    .rooms(caller.account, &all, 200, "")?
+                    .map(|page| Sight::Rooms(page.items))),
+                Ask::Members(room) => Ok(reader
+                    .members(caller.account, room, 200, "")?
+                    .map(|page| Sight::Members(page.items))),
+                _ => Ok(reader.accounts(&all, 200, "")?.map(|page| Sight::Accounts(page.items))),
             })
             .await?;
         let answer = Definite::Read { at, viewer: caller.account, seen };
@@ -246,7 +243,7 @@ impl Door {
         Ok(definite(executed, hash, Some(token)))
     }
 
-    async fn caller(&self, token: Option<TokenHash>) -> Result<Caller, Stop> {
+    pub(crate) async fn caller(&self, token: Option<TokenHash>) -> Result<Caller, Stop> {
         if !self.standing.borrow().serving {
             self.barrier().await?;
         }
@@ -312,7 +309,7 @@ impl Door {
         self.ask(answer).await
     }
 
-    async fn read<T>(
+    pub(crate) async fn read<T>(
         &self,
         query: impl FnOnce(&mut Reader) -> Result<T, StoreError>,
     ) -> Result<(Option<Position>, T), Stop> {
@@ -320,7 +317,7 @@ impl Door {
         Ok(self.store.read_now(|reader| Ok((reader.last_position()?, query(reader)?)))?)
     }
 
-    async fn read_as<T>(
+    pub(crate) async fn read_as<T>(
         &self,
         caller: Caller,
         query: impl FnOnce(&mut Reader) -> Result<T, StoreError>,
@@ -336,18 +333,6 @@ impl Door {
             (Some(at), Some(seen)) => Ok((at, seen)),
             _ => Err(Stop::Refused(Refusal::NoSession, at)),
         }
-    }
-
-    async fn subscribe(
-        &self,
-        token: TokenHash,
-        cursor: &str,
-        replies: &Replies,
-    ) -> Result<(), Stop> {
-        let caller = self.caller(Some(token)).await?;
-        let live = self.hub.subscribe(caller.account);
-        let live = live.ok_or_else(|| Refused::NotLeader(self.standing.borrow().leader))?;
-        Device { door: self, caller, live, replies, told: None }.run(cursor).await
     }
 
     fn time(&self) -> Timestamp {
@@ -393,120 +378,5 @@ fn stopped(stop: Stop) -> Reply {
         Stop::Refused(refusal, at) => {
             Reply::Definite { answer: Definite::Refused { at, refusal }, token: None }
         }
-    }
-}
-
-/// One subscriber's stream.
-struct Device<'a> {
-    door: &'a Door,
-    caller: Caller,
-    live: Subscription,
-    replies: &'a Replies,
-    told: Option<Cursor>,
-}
-
-impl Device<'_> {
-    async fn run(mut self, cursor: &str) -> Result<(), Stop> {
-        let head = self.head().await?;
-        if cursor.is_empty() {
-            self.told = Some(Cursor::at(head));
-        } else {
-            self.resume(cursor, head).await?;
-        }
-        self.tell(Kind::CaughtUp(CaughtUp {}));
-        self.follow(head.seq).await
-    }
-
-    async fn head(&self) -> Result<Position, Stop> {
-        Ok(self.door.read_as(self.caller, |_| Ok(())).await?.0)
-    }
-
-    async fn resume(&mut self, text: &str, head: Position) -> Result<(), Stop> {
-        let cursor = Cursor::parse(text).expect("a cursor that a server gave out");
-        let (_, epoch) = self.door.read(|reader| reader.epoch_at(cursor.seq)).await?;
-        if epoch != Some(cursor.epoch) {
-            self.told = Some(Cursor::at(head));
-            self.tell(Kind::Reset(Reset { reason: Reason::Unknown.into() }));
-            return Ok(());
-        }
-        self.told = Some(cursor);
-        let mut after = cursor.seq;
-        while after < head.seq {
-            after = self.replay(after, head.seq).await?;
-        }
-        self.told = Some(Cursor::at(head));
-        Ok(())
-    }
-
-    async fn replay(&mut self, after: Seq, until: Seq) -> Result<Seq, Stop> {
-        let viewer = self.caller.account;
-        let (_, (placed, told_until)) = self
-            .door
-            .read_as(self.caller, |reader| {
-                let replay = reader.replay(viewer, after, until, REPLAY_PART)?;
-                let mut placed = Vec::new();
-                for (seq, happening) in replay.happenings {
-                    placed.push((reader.epoch_at(seq)?, seq, happening));
-                }
-                Ok((placed, replay.told_until))
-            })
-            .await?;
-        let mut placed = placed.into_iter().peekable();
-        while let Some((epoch, seq, happening)) = placed.next() {
-            let complete = placed.peek().is_none_or(|(_, next, _)| *next > seq);
-            if let Some(epoch) = epoch.filter(|_| complete) {
-                self.told = Some(Cursor { epoch, seq });
-            }
-            self.tell(happening.into());
-        }
-        Ok(told_until)
-    }
-
-    async fn follow(&mut self, told_until: Seq) -> Result<(), Stop> {
-        loop {
-            match either(self.live.next(), self.door.clock.sleep(HEARTBEAT)).await {
-                Either::Left(Ok(changes)) => {
-                    if changes.iter().all(|change| change.log_seq > told_until) {
-                        self.changed(&changes).await?;
-                    }
-                }
-                Either::Left(Err(Ended::NotLeader)) => {
-                    return Err(Refused::NotLeader(self.door.standing.borrow().leader).into());
-                }
-                Either::Left(Err(Ended::TooSlow)) => {
-                    return Err(Stop::Failed(Failure::Lost("too slow".into())));
-                }
-                Either::Right(()) => {
-                    self.head().await?;
-                    self.tell(Kind::Heartbeat(Heartbeat {}));
-                }
-            }
-        }
-    }
-
-    async fn changed(&mut self, changes: &[Change]) -> Result<(), Stop> {
-        let touched = |change: &Change| {
-            matches!(change.kind, ChangeKind::SessionChanged { session, .. }
-                if session == self.caller.session)
-        };
-        if changes.iter().any(touched) {
-            self.head().await?;
-        }
-        let viewer = self.caller.account;
-        let seen: Vec<Happening> =
-            changes.iter().filter_map(|change| change.seen_by(viewer)).collect();
-        let last = seen.len().saturating_sub(1);
-        for (index, happening) in seen.into_iter().enumerate() {
-            if index == last {
-                self.told = Some(Cursor { epoch: self.live.epoch(), seq: changes[0].log_seq });
-            }
-            self.tell(happening.into());
-        }
-        Ok(())
-    }
-
-    fn tell(&self, kind: Kind) {
-        let cursor = self.told.map(|told| told.to_string()).unwrap_or_default();
-        self.replies.send(Reply::Event(Box::new(Event { cursor, kind: Some(kind) })));
     }
 }

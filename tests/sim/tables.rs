@@ -3,32 +3,30 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{MMessage, Model};
+use crate::model::{MMember, MMessage, MRoom, Model, Place};
 
 /// What is wrong, if anything. Outcomes of requests are compared by their number alone: the answers to
 /// repeats have shown the rest.
 pub(crate) fn check(model: &Model, contents: &str) -> Result<(), String> {
-    let shown: BTreeSet<&str> =
-        contents.lines().filter(|line| !line.starts_with("request ")).map(without_rooms).collect();
-    let right = lines(model);
-    let right: BTreeSet<&str> = right.iter().map(String::as_str).collect();
+    let (outcomes, shown): (BTreeSet<&str>, BTreeSet<&str>) =
+        contents.lines().partition(|line| line.starts_with("request "));
+    let mut right = Lines { model, lines: BTreeSet::new() };
+    right.accounts();
+    right.aliases();
+    right.conversations();
+    right.messages();
+    let right: BTreeSet<&str> = right.lines.iter().map(String::as_str).collect();
     if let Some(line) = right.difference(&shown).next() {
         return Err(format!("I10: the tables lack: {line}"));
     }
     if let Some(line) = shown.difference(&right).next() {
         return Err(format!("I10: the tables hold what the log does not say: {line}"));
     }
+    if outcomes.len() != model.requests.len() {
+        let (held, wanted) = (outcomes.len(), model.requests.len());
+        return Err(format!("I10: the tables hold {held} outcomes, not {wanted}"));
+    }
     Ok(())
-}
-
-/// A line without what concerns rooms only, of which this model has none.
-fn without_rooms(line: &str) -> &str {
-    let of_rooms = match line.split(' ').next() {
-        Some("conversation") => " owner=- ",
-        Some("member") => " since ",
-        _ => return line,
-    };
-    line.find(of_rooms).map_or(line, |at| &line[..at])
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -39,107 +37,166 @@ fn or_none(number: Option<i64>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
-fn lines(model: &Model) -> BTreeSet<String> {
-    let mut lines = BTreeSet::new();
-    let id = |account: u64| hex(&model.accounts[&account].id.0);
-    for account in model.accounts.values() {
-        lines.insert(format!(
-            "account {} {} {} v{} at {} {} deleted={}",
-            hex(&account.id.0),
-            account.name,
-            account.hash,
-            account.version,
-            account.changed,
-            account.create_time,
-            u8::from(account.gone.is_some())
-        ));
+struct Lines<'a> {
+    model: &'a Model,
+    lines: BTreeSet<String>,
+}
+
+impl Lines<'_> {
+    fn line(&mut self, line: String) {
+        self.lines.insert(line);
     }
-    for session in model.sessions.values() {
-        lines.insert(format!(
-            "session {} {} {} {} {} ended={}",
-            hex(&session.id.0),
-            model.accounts[&session.account].name,
-            session.device,
-            session.create_time,
-            session.last_used,
-            or_none(session.end_time)
-        ));
+
+    fn id(&self, account: u64) -> String {
+        hex(&self.model.accounts[&account].id.0)
     }
-    for (token, session) in &model.tokens {
-        lines.insert(format!("token {} {}", hex(token), hex(&model.sessions[session].id.0)));
+
+    /// What a conversation is called from nobody's side.
+    fn label(&self, key: u64) -> String {
+        match &self.model.conversations[&key].place {
+            Place::Direct(low, high) => format!("{}+{}", self.id(*low), self.id(*high)),
+            Place::Room(room) => format!("#{} {}", room.name, hex(&room.id.0)),
+        }
     }
-    for (other, key) in &model.message_aliases {
-        let message = hex(&model.messages[key].id.0);
-        lines.insert(format!("message alias {} {message}", hex(&other.0)));
+
+    fn accounts(&mut self) {
+        for account in self.model.accounts.values() {
+            self.line(format!(
+                "account {} {} {} v{} at {} {} deleted={}",
+                hex(&account.id.0),
+                account.name,
+                account.hash,
+                account.version,
+                account.changed,
+                account.create_time,
+                u8::from(account.gone.is_some())
+            ));
+        }
+        for session in self.model.sessions.values() {
+            self.line(format!(
+                "session {} {} {} {} {} ended={}",
+                hex(&session.id.0),
+                self.model.accounts[&session.account].name,
+                session.device,
+                session.create_time,
+                session.last_used,
+                or_none(session.end_time)
+            ));
+        }
+        let session = |key| hex(&self.model.sessions[key].id.0);
+        let live = self.model.tokens.iter();
+        let live = live.map(|(token, key)| format!("token {} {}", hex(token), session(key)));
+        let ended = self.model.ended_tokens.iter();
+        let ended =
+            ended.map(|(token, key)| format!("ended token {} {}", hex(token), session(key)));
+        let tokens: Vec<String> = live.chain(ended).collect();
+        self.lines.extend(tokens);
     }
-    for (other, key) in &model.account_aliases {
-        lines.insert(format!("account alias {} {}", hex(&other.0), id(*key)));
+
+    fn aliases(&mut self) {
+        for (other, key) in &self.model.message_aliases {
+            let message = hex(&self.model.messages[key].id.0);
+            self.line(format!("message alias {} {message}", hex(&other.0)));
+        }
+        for (other, key) in &self.model.account_aliases {
+            self.line(format!("account alias {} {}", hex(&other.0), self.id(*key)));
+        }
+        for (other, key) in &self.model.room_aliases {
+            self.line(format!("room alias {} {}", hex(&other.0), self.label(*key)));
+        }
+        for (name, key) in &self.model.old_names {
+            self.line(format!("alias {name} {}", self.id(*key)));
+        }
+        for ((number, server), common) in &self.model.divergence {
+            self.line(format!("divergence {number} {server} after {common}"));
+        }
     }
-    for (name, key) in &model.old_names {
-        lines.insert(format!("alias {name} {}", id(*key)));
-    }
-    for ((number, server), common) in &model.divergence {
-        lines.insert(format!("divergence {number} {server} after {common}"));
-    }
-    for (token, session) in &model.ended_tokens {
-        let session = hex(&model.sessions[session].id.0);
-        lines.insert(format!("ended token {} {session}", hex(token)));
-    }
-    for ((low, high), conversation) in &model.conversations {
-        let label = format!("{}+{}", id(*low), id(*high));
-        lines.insert(format!(
-            "conversation {label} kind=1  private=0 deleted={} last={} at {}",
-            u8::from(conversation.over),
-            conversation.messages.len(),
-            conversation.touched
-        ));
-        for (account, read) in &conversation.read {
-            let after: Vec<&MMessage> = conversation
-                .messages
-                .iter()
-                .map(|key| &model.messages[key])
-                .filter(|message| message.seq > *read)
-                .collect();
-            let own = after.iter().filter(|message| message.sender == *account).count();
-            let gone = |message: &&&MMessage| {
-                message.sender != *account
-                    && (message.deleted.is_some() || message.hidden_from.contains(account))
+
+    fn conversations(&mut self) {
+        for (key, conversation) in &self.model.conversations {
+            let label = self.label(*key);
+            let count = conversation.messages.len();
+            let (kind, room) = match &conversation.place {
+                Place::Direct(..) => (1, None),
+                Place::Room(room) => (2, Some(room)),
             };
-            let gone = after.iter().filter(gone).count();
-            lines.insert(format!(
-                "member {} of {label} joined=0 read={read} own={own} gone={gone} mentions=0",
-                id(*account)
+            self.line(format!(
+                "conversation {label} kind={kind} {} private={} deleted={} last={count} at {} owner={} \
+                 open={} changed at {} gone={} purged={} forsaken={}",
+                room.map_or("", |room| &room.topic),
+                u8::from(room.is_some_and(|room| room.private)),
+                u8::from(conversation.closed.is_some()),
+                conversation.touched,
+                room.map_or_else(|| "-".to_owned(), |room| self.id(room.owner)),
+                room.map_or(0, |room| room.open),
+                room.map_or(0, |room| room.changed),
+                or_none(conversation.closed),
+                conversation.purged,
+                u8::from(room.is_some_and(|room| room.forsaken)),
             ));
+            for (account, member) in &conversation.members {
+                self.member(*key, *account, member);
+            }
+            if let Some(room) = room {
+                self.moves(&label, room);
+            }
         }
     }
-    for message in model.messages.values() {
-        let label = format!("{}+{}", id(message.between.0), id(message.between.1));
-        let gone = message.deleted.is_some() || message.purged;
-        lines.insert(format!(
-            "message {} {label} seq={} from {} re={} {} edited=- received={} deleted={} body={}",
-            hex(&message.id.0),
-            message.seq,
-            id(message.sender),
-            message.reply_to.map(|id| hex(&id.0)).unwrap_or_default(),
-            message.create_time,
-            or_none(message.received_time),
-            u8::from(gone),
-            if gone { String::new() } else { hex(message.body.as_bytes()) }
+
+    fn member(&mut self, place: u64, account: u64, member: &MMember) {
+        let after = || self.model.after(place, member.read);
+        let own = after().filter(|message| message.sender == account).count();
+        let gone = |message: &&MMessage| message.sender != account && message.is_gone_for(account);
+        let gone = after().filter(gone).count();
+        let unread = self.model.unread(place, account);
+        let mentions = unread.filter(|message| message.mentions.contains(&account)).count();
+        self.line(format!(
+            "member {} of {} joined={} read={} own={own} gone={gone} mentions={mentions} since {} at {}",
+            self.id(account),
+            self.label(place),
+            member.joined,
+            member.read,
+            member.join_time,
+            member.join_entry
         ));
-        for account in &message.hidden_from {
-            lines.insert(format!("hidden {} from {}", hex(&message.id.0), id(*account)));
-        }
-        if let Some((by, time)) = message.deleted {
-            lines.insert(format!(
-                "deleted {} by {} {time} body={}",
-                hex(&message.id.0),
-                id(by),
-                match model.accounts[&by].gone {
-                    Some(_) => String::new(),
-                    None => hex(message.body.as_bytes()),
-                }
-            ));
+    }
+
+    fn moves(&mut self, label: &str, room: &MRoom) {
+        for (account, (entry, member)) in &room.moves {
+            let (account, member) = (self.id(*account), u8::from(*member));
+            self.line(format!("membership {account} of {label} at {entry} member={member}"));
         }
     }
-    lines
+
+    fn messages(&mut self) {
+        for message in self.model.messages.values() {
+            let id = hex(&message.id.0);
+            let gone = message.is_gone();
+            self.line(format!(
+                "message {id} {} seq={} from {} re={} {} edited={} received={} deleted={} body={}",
+                self.label(message.place),
+                message.seq,
+                self.id(message.sender),
+                message.reply_to.map(|id| hex(&id.0)).unwrap_or_default(),
+                message.create_time,
+                or_none(message.edit_time),
+                or_none(message.received_time),
+                u8::from(gone),
+                if gone { String::new() } else { hex(message.body.as_bytes()) }
+            ));
+            for account in &message.hidden_from {
+                self.line(format!("hidden {id} from {}", self.id(*account)));
+            }
+            for account in &message.mentions {
+                self.line(format!("mention {} in {id} {}", self.id(*account), message.seq));
+            }
+            if let Some((by, time)) = message.deleted {
+                let body = match self.model.lives(by) {
+                    true => hex(message.body.as_bytes()),
+                    false => String::new(),
+                };
+                self.line(format!("deleted {id} by {} {time} body={body}", self.id(by)));
+            }
+        }
+    }
 }

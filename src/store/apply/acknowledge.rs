@@ -55,8 +55,9 @@ pub(super) fn receive(
         .map_err(StoreError::database("mark a message as received"))?;
     context.record("messages", &[message.message_id.as_slice().into(), time.into()]);
     note_change(context, &message)?;
+    let audience = around.viewers_of(context, &message)?;
     let received = MessageRow { received_time: Some(time), ..message };
     let posted = posted(context, received, around)?;
-    context.tell(around.audience.clone(), ChangeKind::MessageChanged(posted));
+    context.tell(audience, ChangeKind::MessageChanged(posted));
     Ok(())
 }

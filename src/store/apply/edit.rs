@@ -65,7 +65,7 @@ pub(super) fn write(
     mentions::change(context, (&message).into(), &mentioned)?;
     note_change(context, &message)?;
     let around = Atlas::default().around(context, message.conversation)?;
-    let audience = around.audience_of(context, &message)?;
+    let audience = around.viewers_of(context, &message)?;
     let edited = MessageRow { body: text.into(), edit_time: Some(edit_time), ..message };
     let posted = posted(context, edited, &around)?;
     context.tell(audience, ChangeKind::MessageChanged(posted.clone()));

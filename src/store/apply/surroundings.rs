@@ -39,6 +39,23 @@ impl Surroundings {
     ) -> Result<Audience, Stop> {
         context.audiences.of_message(context.connection, message, &self.audience)
     }
+
+    /// Those of them who have not removed it from their view: to whoever did, it does not come back.
+    pub(super) fn viewers_of(
+        &self,
+        context: &mut Context<'_>,
+        message: &MessageRow,
+    ) -> Result<Audience, Stop> {
+        let mut viewers = self.audience_of(context, message)?;
+        let sides = [self.conversation.low_account, self.conversation.high_account];
+        for side in sides.into_iter().flatten().filter(|side| *side != message.sender) {
+            if !rows::hidden_among(context.connection, side, &[message.id])?.is_empty() {
+                let side = rows::account_by_key(context.connection, side)?.public_id()?;
+                viewers = viewers.without(side);
+            }
+        }
+        Ok(viewers)
+    }
 }
 
 /// A message that an account may see, as found by its id.

@@ -429,6 +429,10 @@ fn a_direct_message_that_was_removed_from_the_own_view_mentions_nobody_there() {
     for body in ["nobody", "@bob again"] {
         bench.act(alice, edit(&message, body)).unwrap();
         assert_eq!(bench.counts(bob, "@alice"), (1, 0), "{body}");
+        let tells = |viewer: User| {
+            bench.changes.iter().any(|change| change.seen_by(viewer.account).is_some())
+        };
+        assert!(tells(alice) && !tells(bob), "what was removed does not come back by an edit");
     }
     bench.act(alice, Command::DeleteMessages(vec![message.id])).unwrap();
     assert_eq!(bench.counts(bob, "@alice"), (1, 0));

@@ -9,10 +9,10 @@ use chinwag::chat::{
     RequestScope,
 };
 
-use crate::model::{Kept, MAccount, MConversation, MMessage, MSession, Model};
+use super::{Kept, MAccount, MMessage, MSession, Model};
 
 impl Model {
-    pub(crate) fn merge(&mut self, merge: &Merge) -> Outcome {
+    pub(super) fn merge(&mut self, merge: &Merge) -> Outcome {
         let request = merge.request.as_ref();
         let mut marker = None;
         match &merge.step {
@@ -33,10 +33,9 @@ impl Model {
                 let living = self.key_of(*account).filter(|key| self.accounts[key].gone.is_none());
                 living.into_iter().for_each(|key| self.depart(key));
             }
+            MergeStep::Room(room) => self.merge_room(room, request),
+            MergeStep::Edited(edit) => self.merge_edit(edit),
             MergeStep::Request => {}
-            other @ (MergeStep::Room(_) | MergeStep::Edited(_)) => {
-                unreachable!("no client here has rooms, or edits: {other:?}")
-            }
         }
         if let Some(request) = request {
             self.merge_request(request, marker);
@@ -145,15 +144,12 @@ impl Model {
             return;
         }
         let Some(sender) = self.key_of(merged.sender) else { return };
-        let Some(between) = self.merged_place(&merged.conversation) else { return };
-        if between.0 != sender && between.1 != sender {
-            return;
-        }
+        let Some(place) = self.merged_place_of(&merged.conversation, sender) else { return };
         let twin = match self.outcome_of(request, Call::SendMessage) {
             Some(Kept::Message(twin)) => Some(twin),
             _ => None,
         };
-        if let Some(twin) = twin.filter(|twin| self.messages[twin].between == between) {
+        if let Some(twin) = twin.filter(|twin| self.messages[twin].place == place) {
             self.alias(merged.message, twin);
             self.merge_marks(twin, merged);
             return;
@@ -162,21 +158,25 @@ impl Model {
             Some(known) => self.messages[known].id,
             None => id,
         });
-        let body = merged.body.as_ref().map(|body| body.as_str().to_owned());
-        let message = MMessage {
+        let body = merged.body.as_ref().map(|body| body.as_str().to_owned()).unwrap_or_default();
+        let conversation = &self.conversations[&place];
+        let purged = conversation.is_direct() && conversation.members.is_empty();
+        self.post(MMessage {
             id: merged.message,
-            between,
+            place,
             seq: 0,
             sender,
-            body: body.unwrap_or_default(),
+            mentions: self.mentioned(place, sender, &body),
+            body,
             reply_to,
             create_time: merged.create_time.0,
+            edit_time: merged.edit_time.map(|time| time.0),
+            edited: None,
             received_time: merged.received_time.map(|time| time.0),
             deleted: None,
             hidden_from: BTreeSet::new(),
-            purged: false,
-        };
-        self.post(message);
+            purged,
+        });
         if merged.message.log_seq() != self.seq {
             self.alias(merged.message, self.seq);
         }
@@ -188,29 +188,25 @@ impl Model {
         self.message_aliases.insert(id, key);
     }
 
-    /// At the end of its conversation.
-    pub(crate) fn post(&mut self, mut message: MMessage) {
-        let (between, seq) = (message.between, self.seq);
-        let sides = [between.0, between.1].into_iter();
-        let living = sides.filter(|side| self.accounts[side].gone.is_none());
-        let read = living.map(|side| (side, 0)).collect();
-        let conversation = self.conversations.entry(between).or_insert_with(|| MConversation {
-            begun: seq,
-            read,
-            ..MConversation::default()
-        });
-        message.purged = conversation.read.is_empty();
-        conversation.messages.push(seq);
-        conversation.touched = seq;
-        message.seq = conversation.messages.len() as i64;
-        self.names.insert(message.id, seq);
-        self.messages.insert(seq, message);
+    /// The conversation here, if it has begun.
+    fn merged_place(&self, place: &MergedConversation) -> Option<u64> {
+        match place {
+            MergedConversation::Direct(one, other) => {
+                self.direct(self.key_of(*one)?, self.key_of(*other)?)
+            }
+            MergedConversation::Room(id) => self.room_by_id(*id),
+        }
     }
 
-    fn merged_place(&self, place: &MergedConversation) -> Option<(u64, u64)> {
-        let MergedConversation::Direct(one, other) = place else { return None };
+    /// A direct one begins where it is missing.
+    fn merged_place_of(&mut self, place: &MergedConversation, sender: u64) -> Option<u64> {
+        let known = self.merged_place(place);
+        let MergedConversation::Direct(one, other) = place else { return known };
         let (one, other) = (self.key_of(*one)?, self.key_of(*other)?);
-        Some((one.min(other), one.max(other)))
+        if ![one, other].contains(&sender) {
+            return None;
+        }
+        known.or_else(|| Some(self.begin_direct(one, other)))
     }
 
     fn merge_marks(&mut self, key: u64, merged: &MergedMessage) {
@@ -219,41 +215,36 @@ impl Model {
         }
         if let Some((by, time)) = merged.deletion {
             let by = self.key_of(by).unwrap_or(self.messages[&key].sender);
-            self.delete_for_all(key, by, time.0);
+            self.delete_at(key, by, time.0);
         }
     }
 
     fn receive_at(&mut self, key: u64, time: i64) {
-        let message = self.messages.get_mut(&key).expect("a known one");
+        let message = self.message(key);
         let news = message.received_time.is_none_or(|known| time < known);
-        if message.deleted.is_none() && !message.purged && news {
+        if !message.is_gone() && news {
             message.received_time = Some(time);
             self.touch(key);
         }
     }
 
-    fn delete_for_all(&mut self, key: u64, by: u64, time: i64) {
-        let message = self.messages.get_mut(&key).expect("a known one");
-        if message.deleted.is_none() && !message.purged {
-            message.deleted = Some((by, time));
-            self.touch(key);
+    /// Once is enough.
+    fn delete_at(&mut self, key: u64, by: u64, time: i64) {
+        if !self.messages[&key].is_gone() {
+            self.delete_for_all(key, by, time);
         }
-    }
-
-    fn touch(&mut self, key: u64) {
-        let between = self.messages[&key].between;
-        self.conversations.get_mut(&between).expect("it has one").touched = self.seq;
     }
 
     fn merge_deleted(&mut self, account: AccountId, ids: &[MessageId]) {
         let Some(account) = self.key_of(account) else { return };
         for key in self.known(ids) {
-            let message = self.messages.get_mut(&key).expect("a known one");
-            let own_view = self.conversations[&message.between].read.contains_key(&account);
+            let message = &self.messages[&key];
+            let own_view = self.is_in(message.place, account)
+                && self.conversations[&message.place].is_direct();
             if message.sender == account {
-                self.delete_for_all(key, account, self.time);
-            } else if own_view && message.deleted.is_none() && !message.purged {
-                message.hidden_from.insert(account);
+                self.delete_at(key, account, self.time);
+            } else if own_view && !message.is_gone() {
+                self.message(key).hidden_from.insert(account);
             }
         }
     }
@@ -261,7 +252,9 @@ impl Model {
     fn merge_received(&mut self, account: AccountId, ids: &[MessageId]) {
         let Some(account) = self.key_of(account) else { return };
         for key in self.known(ids) {
-            if self.messages[&key].sender != account {
+            let message = &self.messages[&key];
+            let is_direct = self.conversations[&message.place].is_direct();
+            if is_direct && message.sender != account {
                 self.receive_at(key, self.time);
             }
         }
@@ -274,11 +267,11 @@ impl Model {
     /// A marker rises over what the reader's side had, and stops before the first message that it lacked.
     fn merge_read(&mut self, read: &MergedRead) -> Option<i64> {
         let reader = self.key_of(read.account)?;
-        let between = self.merged_place(&read.conversation)?;
-        let conversation = self.conversations.get(&between)?;
-        let before = *conversation.read.get(&reader)?;
+        let place = self.merged_place(&read.conversation)?;
+        let conversation = &self.conversations[&place];
+        let before = conversation.members.get(&reader)?.read;
         let named = self.names.get(&read.message).map(|key| &self.messages[key]);
-        let Some(named) = named.filter(|named| named.between == between) else {
+        let Some(named) = named.filter(|named| named.place == place) else {
             return Some(before);
         };
         let lost = |id: &MessageId| {
@@ -291,7 +284,7 @@ impl Model {
             let other_names = self.message_aliases.iter().filter(|(_, other)| *other == key);
             *key <= read.common
                 || message.sender == reader
-                || message.deleted.is_some()
+                || message.is_gone()
                 || lost(&message.id)
                 || other_names.map(|(id, _)| id).any(lost)
         };
@@ -299,8 +292,8 @@ impl Model {
         let wanted = (named.seq - before).max(0) as usize;
         let risen = after.take(wanted).take_while(|key| had(key)).count();
         let marker = before + risen as i64;
-        let conversation = self.conversations.get_mut(&between).expect("just seen");
-        conversation.read.insert(reader, marker);
+        let members = &mut self.conversation(place).members;
+        members.get_mut(&reader).expect("just seen").read = marker;
         Some(marker)
     }
 
@@ -312,7 +305,7 @@ impl Model {
     }
 
     /// What this side knows of the same call.
-    fn outcome_of(&self, request: Option<&MergedRequest>, call: Call) -> Option<Kept> {
+    pub(super) fn outcome_of(&self, request: Option<&MergedRequest>, call: Call) -> Option<Kept> {
         let request = request.filter(|request| request.call == call)?;
         let key = (request.key.id, self.scope(&request.scope)?, call);
         let (fingerprint, kept) = self.requests.get(&key)?;
@@ -330,6 +323,11 @@ impl Model {
                 Call::DeleteAccount => Kept::Done(Outcome::AccountDeleted),
                 Call::DeleteMessages => Kept::Done(Outcome::MessagesDeleted),
                 Call::AcknowledgeMessages => Kept::Done(Outcome::MessagesAcknowledged),
+                Call::LeaveRoom
+                | Call::AddMember
+                | Call::RemoveMember
+                | Call::TransferRoom
+                | Call::DeleteRoom => Kept::Done(Outcome::RoomChanged),
                 other => unreachable!("{other:?} is not done by clients"),
             },
             MergedOutcome::Session(id) => {
@@ -342,7 +340,10 @@ impl Model {
                 Kept::Message(*key)
             }
             MergedOutcome::ReadSeq(seq) => Kept::Read(marker.unwrap_or(seq)),
-            MergedOutcome::Room(_) => unreachable!("no client here has rooms"),
+            MergedOutcome::Room(id) => {
+                let Some(key) = self.room_by_id(id) else { return };
+                Kept::Room(key)
+            }
             MergedOutcome::Refused(refusal) => Kept::Refused(refusal),
         };
         let key = (request.key.id, scope, request.call);
