@@ -1,6 +1,6 @@
 //! When a session was last used: noted by whoever leads, once an hour, and the same on every server.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chinwag::wire::chat::{GetStatusResponse, Session};
 
@@ -15,8 +15,7 @@ const TWO_HOURS: i64 = 7_200;
 
 /// The present time, in seconds.
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_secs()).expect("for a long time")
+    jiff::Timestamp::now().as_second()
 }
 
 fn last_used(session: &Session) -> prost_types::Timestamp {
