@@ -99,7 +99,8 @@ impl Core {
         let Some(memory) = report.remembered else { return };
         let same_folder = memory.uuid == self.local.uuid && report.lineage == self.log.lineage();
         let shortened = self.own_memory().map_or(0, |own| own.starts);
-        let less = (shortened + 1..self.local.starts).contains(&memory.starts)
+        // An old folder that was started again and again counts as many starts as are remembered.
+        let less = (shortened + 1..=self.local.starts).contains(&memory.starts)
             && memory.durable > self.log.last_seq();
         // What was under way since before the log was replaced says nothing about the new one.
         let old = (memory.starts > self.local.starts || less) && !self.renewed;
