@@ -41,6 +41,7 @@ pub(crate) struct Net {
     pub(crate) over: Cell<bool>,
     pub(crate) servers: usize,
     pub(crate) clients: usize,
+    pub(crate) house_keeping: bool,
     /// An arbitrary moment at which simulated time began.
     pub(crate) began: Instant,
 }

@@ -134,7 +134,10 @@ impl Client {
     }
 
     fn choose(&self, memory: &Memory) -> Ask {
+        let busy = self.net.house_keeping && self.below(2) == 0;
         match self.below(100) {
+            0..=24 if busy && !memory.messages.is_empty() => self.change_something(memory),
+            _ if busy => self.keep_house(memory),
             0..=39 => self.say(memory),
             40..=49 => {
                 let around = match self.below(4) {
@@ -156,10 +159,7 @@ impl Client {
             62..=66 if !memory.messages.is_empty() => {
                 Ask::Do(Command::AcknowledgeMessages(self.some(memory)))
             }
-            67..=73 if !memory.messages.is_empty() => {
-                let (message, body) = (self.some(memory)[0], self.words());
-                Ask::Do(Command::EditMessage { message, body })
-            }
+            67..=73 if !memory.messages.is_empty() => self.change_something(memory),
             74..=90 => self.keep_house(memory),
             91 => Ask::Do(Command::Logout),
             92 => match self.below(4) {
@@ -181,6 +181,13 @@ impl Client {
         let reply_to = memory.messages.last().copied().filter(|_| self.below(10) == 0);
         let (conversation, body) = (self.somewhere(memory), self.words());
         Ask::Do(Command::SendMessage(SendMessage { conversation, body, reply_to }))
+    }
+
+    /// Another body for a message, more often than not for one of the newest.
+    fn change_something(&self, memory: &Memory) -> Ask {
+        let newest = memory.own.iter().rev().nth(self.below(3)).filter(|_| self.below(3) > 0);
+        let message = newest.copied().unwrap_or_else(|| self.some(memory)[0]);
+        Ask::Do(Command::EditMessage { message, body: self.words() })
     }
 
     /// Something about a room, its owner's business for the most part.

@@ -147,6 +147,8 @@ pub(crate) struct Plan {
     pub(crate) pace_ms: usize,
     pub(crate) load_ms: u64,
     pub(crate) log_cap: u64,
+    /// People are busy with rooms and with what was said last.
+    pub(crate) house_keeping: bool,
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -163,6 +165,7 @@ impl Plan {
             pace_ms: [60, 150, 400][chance.below(3)],
             load_ms,
             log_cap: [100_000, 100_000, 10][chance.below(3)],
+            house_keeping: seed.is_multiple_of(4),
             faults: Vec::new(),
         };
         let swarm: Vec<Kind> = KINDS
@@ -179,6 +182,12 @@ impl Plan {
                 continue;
             }
             plan.faults.push(fault);
+        }
+        // Much of what people do there is worth being done on two sides.
+        if plan.house_keeping {
+            let split = plan.fault(Kind::Isolate, &mut chance);
+            let lasts_ms = split.lasts_ms.max(2_000);
+            plan.faults.push(Fault { who: Who::Leader, lasts_ms, ..split });
         }
         plan.faults.sort_by_key(|fault| fault.at_ms);
         plan

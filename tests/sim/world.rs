@@ -92,6 +92,7 @@ impl World {
             over: Cell::new(false),
             servers: plan.servers,
             clients: plan.clients,
+            house_keeping: plan.house_keeping,
             began: Instant::now(),
         });
         let servers =

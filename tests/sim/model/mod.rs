@@ -6,6 +6,7 @@
 //! histories are merged.
 
 mod accounts;
+mod finding;
 mod merge;
 mod merge_rooms;
 mod messages;
