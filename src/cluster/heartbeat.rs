@@ -50,6 +50,9 @@ impl Core {
         if known == Some(message.incarnation) {
             return true;
         }
+        if self.peers[&from].over == Some(message.incarnation.random) {
+            return false;
+        }
         let replaced = match &message.body {
             Body::Heartbeat(report) | Body::HeartbeatReply(report) => {
                 let other = |memory: &super::PeerMemory| memory.uuid != report.uuid;
@@ -71,6 +74,8 @@ impl Core {
         }
         if !newer && !replaced {
             self.remember_more_than(from, message.incarnation);
+            let peer = self.peers.get_mut(&from).expect("a configured server");
+            peer.over = known.map(|known| known.random);
         }
         self.begin_life(from, message.incarnation);
         true

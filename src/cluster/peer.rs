@@ -27,6 +27,8 @@ enum Probe {
 pub(super) struct Peer {
     /// The newest life that was heard of.
     pub(super) incarnation: Option<Incarnation>,
+    /// The life in whose place one with a lower number answered; what it said and comes late is over.
+    pub(super) over: Option<u64>,
     /// What it said last.
     pub(super) report: Option<Report>,
     /// The greatest nonce among its heartbeats.
@@ -56,6 +58,7 @@ impl Peer {
     pub(super) fn new() -> Peer {
         Peer {
             incarnation: None,
+            over: None,
             report: None,
             newest_heartbeat: None,
             promised: Epoch::ZERO,
@@ -74,8 +77,9 @@ impl Peer {
     /// Another life begins: what was seen of the last one proves nothing about it.
     pub(super) fn new_life(&mut self, incarnation: Incarnation) {
         self.void_probe();
-        let (promised, probe, probed) = (self.promised, self.probe, self.probed);
-        *self = Peer { incarnation: Some(incarnation), promised, probe, probed, ..Peer::new() };
+        let Peer { over, promised, probe, probed, .. } = *self;
+        let incarnation = Some(incarnation);
+        *self = Peer { incarnation, over, promised, probe, probed, ..Peer::new() };
     }
 
     fn void_probe(&mut self) {
