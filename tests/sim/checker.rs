@@ -51,9 +51,7 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
     for op in &evidence.history.ops {
         check_write(evidence, &model, op, &results)?;
     }
-    if !evidence.split {
-        check_order(evidence, &model)?;
-    }
+    check_order(evidence, &model)?;
     for feed in &evidence.history.feeds {
         feeds::check(&model, feed, evidence.split, evidence.lost)?;
     }
@@ -179,7 +177,8 @@ fn is_excused(evidence: &Evidence<'_>, op: &Op) -> bool {
     evidence.split && (evidence.lost || evidence.trimmed && aside())
 }
 
-/// I9 in real time: what began after another's acknowledgement stands after it.
+/// I9 in real time: what began after another's acknowledgement stands after it. What a history answered that
+/// ended has no place here.
 fn check_order(evidence: &Evidence<'_>, model: &Model) -> Result<(), String> {
     enum Moment<'a> {
         Began(&'a Op),
@@ -187,7 +186,7 @@ fn check_order(evidence: &Evidence<'_>, model: &Model) -> Result<(), String> {
     }
     let mut moments = BTreeMap::new();
     for op in &evidence.history.ops {
-        if let Some(ended) = op.ended {
+        if let Some(ended) = op.ended.filter(|_| is_of_this_history(evidence, op)) {
             moments.insert(op.began, Moment::Began(op));
             moments.insert(ended, Moment::Ended(op));
         }
@@ -210,6 +209,16 @@ fn check_order(evidence: &Evidence<'_>, model: &Model) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn is_of_this_history(evidence: &Evidence<'_>, op: &Op) -> bool {
+    match op.answer.as_ref() {
+        Some(Definite::Executed { seq, hash, .. }) => is_there(evidence, *seq, *hash),
+        Some(Definite::Read { at, .. } | Definite::Refused { at: Some(at), .. }) => {
+            is_there(evidence, at.seq, at.hash)
+        }
+        _ => true,
+    }
 }
 
 /// Where a call took effect at the earliest, and what is certain since.
