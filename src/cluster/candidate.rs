@@ -47,7 +47,7 @@ impl Core {
         let epoch = self.open_epoch();
         let now = self.now;
         let deadline = Time(now.0 + self.settings.timing.election_timeout);
-        self.following = None;
+        (self.following, self.patience) = (None, None);
         self.candidate = Some(Box::new(Candidate {
             epoch,
             promises: BTreeMap::new(),

@@ -70,7 +70,9 @@ impl Core {
         let chance = self.patience.filter(|(candidate, _)| !self.is_dead(*candidate));
         let since = chance.map_or(since, |(_, until)| since.max(until));
         let at = Time(since.0 + self.rank_delay());
-        Some(at.max(self.no_election_before))
+        // Whoever gave way to one that is dead now waits for nobody.
+        let gave_way = self.patience.is_some_and(|(candidate, _)| self.is_dead(candidate));
+        Some(if gave_way { at } else { at.max(self.no_election_before) })
     }
 
     fn rank_delay(&self) -> Duration {
@@ -136,9 +138,13 @@ impl Core {
             return false;
         }
         if self.has_authority() {
-            // Who is in reach and cannot promise renounces.
+            // Who is in reach and cannot promise renounces; but it may have data since it last said it had none.
+            let patience = self.settings.timing.heartbeat_interval * 2;
+            let asked = self.leaderless_since.is_some_and(|at| self.now.0 >= at.0 + patience);
             let gone = |id: &ServerId| self.is_dead(*id) || self.is_silent(*id);
-            return members.iter().all(|id| *id == self.me() || self.is_live(*id) || gone(id));
+            return members
+                .iter()
+                .all(|id| reachable(id) || gone(id) || (asked && self.is_live(*id)));
         }
         self.awaited().is_empty() && self.knows_how_everybody_is()
     }
