@@ -73,6 +73,13 @@ impl Resume {
             Some(Kind::MessageCreated(message)) => {
                 self.is_new((message.message_id.clone(), message.seq)).then_some(event)
             }
+            // Everything may be told anew, and what comes again is news: a merge can give a message the seq that it had
+            // on the side that lost.
+            Some(Kind::Reset(_)) => {
+                self.delivered.clear();
+                self.order.clear();
+                Some(event)
+            }
             Some(_) => Some(event),
             // An event of a later version; its cursor counts.
             None => None,

@@ -15,7 +15,7 @@ use crate::{
         resume::Resume,
         route::Route,
     },
-    wire::chat::{Event, Heartbeat, Message, event::Kind},
+    wire::chat::{Event, Heartbeat, Message, Reset, event::Kind},
 };
 
 const A: &str = "127.0.0.1:1";
@@ -328,6 +328,20 @@ fn a_subscriber_resumes_at_its_last_cursor_and_takes_each_message_once() {
     let heartbeat = Event { cursor: String::new(), kind: Some(Kind::Heartbeat(Heartbeat {})) };
     assert!(resume.take(heartbeat, now).is_some());
     assert_eq!(resume.cursor(), "c3", "an event without a cursor moves nothing");
+}
+
+#[test]
+fn after_a_reset_what_comes_again_is_news() {
+    let now = Instant::now();
+    let mut resume = Resume::after(String::new(), now);
+    assert!(resume.take(created("c1", "a", 7), now).is_some());
+    let reset = Event { cursor: "c0".into(), kind: Some(Kind::Reset(Reset::default())) };
+    assert!(resume.take(reset, now).is_some());
+    // Merged into another history, it happens to have the seq again that it had in its own.
+    assert!(
+        resume.take(created("c9", "a", 7), now).is_some(),
+        "the device has read anew meanwhile"
+    );
 }
 
 #[test]
