@@ -7,7 +7,7 @@ use std::{
 };
 
 use chinwag::cluster::{
-    Body, Core, Entry, Epoch, Incarnation, Message, Mode, Payload, Policy, ServerId,
+    Body, Core, Entry, Epoch, Incarnation, Message, Mode, Payload, Policy, ServerId, Time,
 };
 
 use super::World;
@@ -103,7 +103,13 @@ impl World {
         })
     }
 
+    /// In the eyes of `id`: the answers of one that it takes for a second process with that id are no contact,
+    /// until the one that it knows has had the time to answer (P2).
     fn has_answered_lately(&self, id: ServerId, member: ServerId) -> bool {
+        let status = self.core(id).map(|core| core.status(Time(self.now)));
+        if status.is_some_and(|status| status.peers[&member].refused.is_some()) {
+            return false;
+        }
         let answered = self.nodes[&id].contacts.answered.get(&member);
         answered.is_some_and(|(life, sent)| {
             let lives = self.core(member).map(Core::incarnation) == Some(*life);
