@@ -50,7 +50,9 @@ impl Core {
         if known == Some(message.incarnation) {
             return true;
         }
-        if self.peers[&from].over == Some(message.incarnation.random) {
+        let answers = self.answers_instead(message);
+        let late = self.peers[&from].over == Some(message.incarnation.random);
+        if late && !(answers && self.is_quiet(from)) {
             return false;
         }
         let replaced = match &message.body {
@@ -60,10 +62,15 @@ impl Core {
             }
             _ => false,
         };
-        let introduced = matches!(message.body, Body::Heartbeat(_) | Body::HeartbeatReply(_))
-            || known.is_some_and(|known| known.random == message.incarnation.random);
+        let reports = match message.body {
+            Body::Heartbeat(_) => true,
+            // What an earlier life of ours was answered is old news.
+            Body::HeartbeatReply(_) => message.receiver == Some(self.incarnation),
+            _ => false,
+        };
+        let introduced =
+            reports || known.is_some_and(|known| known.random == message.incarnation.random);
         let newer = known.is_none_or(|known| message.incarnation.is_newer_than(&known));
-        let answers = self.answers_instead(message);
         if replaced && self.is_live(from) && !(answers && self.is_quiet(from)) {
             let sentence = format!("two servers use the id {from}; stop one of them");
             self.peers.get_mut(&from).expect("a configured server").refused = Some(sentence);

@@ -35,12 +35,13 @@ impl Core {
         if memory.uuid != report.uuid {
             *memory = PeerMemory { uuid: report.uuid, starts: life.starts, durable: 0 };
         }
-        // Within a life the log may get shorter by a snapshot; between two lives only an old disk
-        // explains it, unless the server is in sync again.
+        // Less within a life is a word that came late, or a snapshot made the log shorter, which its owner
+        // notes. Between two lives only an old disk explains it, unless the server is in sync again.
         let grown = durable >= memory.durable && life.starts >= memory.starts;
-        if memory.starts == life.starts || in_sync || grown {
-            memory.starts = life.starts;
-            memory.durable = durable;
+        if memory.starts == life.starts {
+            memory.durable = memory.durable.max(durable);
+        } else if in_sync || grown {
+            (memory.starts, memory.durable) = (life.starts, durable);
         }
         if *memory == old {
             return;
@@ -58,7 +59,8 @@ impl Core {
         let Some(last) = self.log.last().filter(|last| last.epoch.server == self.me()) else {
             return;
         };
-        for member in self.log.members() {
+        // The entry about itself says whether its log may be trusted, and nothing of this kind.
+        for member in self.log.members().iter().filter(|member| **member != self.settings.id) {
             if let Some(memory) = self.local.peers.get_mut(member) {
                 memory.durable = memory.durable.max(last.seq);
             }

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a failing story shows its trace")]
 
 mod show;
+mod two_processes;
 mod world;
 
 use std::{

@@ -82,7 +82,8 @@ impl World {
                 let answers = self.has_answered_lately(id, member);
                 if answers || !self.may_be_silent(id, member) {
                     self.left_out.insert((entry.hash, member), answers);
-                } else if self.is_in_sync_life(member) {
+                } else if self.is_in_sync_life(member) || self.is_in_committed_view(member) {
+                    // It is in sync, or may come to know late that it was.
                     self.wrongly_silent.insert(entry.hash);
                 }
             }

@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Whether the newest view of its log was committed and holds this server.
-    fn is_in_committed_view(&self, id: ServerId) -> bool {
+    pub(super) fn is_in_committed_view(&self, id: ServerId) -> bool {
         self.newest_view(id).is_some_and(|(hash, view)| {
             view.members.contains(&id) && self.committed_views.contains(&hash)
         })
@@ -120,11 +120,7 @@ impl World {
     }
 
     pub(super) fn newest_view(&self, id: ServerId) -> Option<(Hash, &View)> {
-        let log = self.nodes[&id].disk.log.as_ref()?;
-        log.entries.iter().rev().find_map(|entry| match &entry.payload {
-            Payload::View(view) => Some((entry.hash, view)),
-            _ => None,
-        })
+        self.nodes[&id].disk.log.as_ref()?.newest_view()
     }
 
     /// I4, and whether a member that lived was left out.

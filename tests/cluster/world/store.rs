@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chinwag::cluster::{
-    Boundary, Entry, Event, Hash, LocalState, LogSummary, Payload, Position, Seq, ServerId,
+    Boundary, Entry, Event, Hash, LocalState, LogSummary, Payload, Position, Seq, ServerId, View,
 };
 
 use super::World;
@@ -23,6 +23,13 @@ impl Log {
 
     pub(crate) fn holds(&self, seq: Seq, hash: Hash) -> bool {
         seq > 0 && self.entries.get(seq as usize - 1).is_some_and(|entry| entry.hash == hash)
+    }
+
+    pub(crate) fn newest_view(&self) -> Option<(Hash, &View)> {
+        self.entries.iter().rev().find_map(|entry| match &entry.payload {
+            Payload::View(view) => Some((entry.hash, view)),
+            _ => None,
+        })
     }
 
     pub(super) fn summary(&self) -> LogSummary {
