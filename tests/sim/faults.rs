@@ -68,6 +68,12 @@ impl World {
                 self.servers[target].may_fail = true;
             }
             Kind::OldCopy => return self.keep_a_copy(target),
+            Kind::Double => {
+                let prepared = self.prepare_double(target, detail);
+                let after = self.micros(0, 1_500_000);
+                self.after(after, Job::Double);
+                return prepared;
+            }
             Kind::Wipe | Kind::Reset | Kind::Damage => return self.lose_disk(target, kind),
             Kind::Isolate => self.isolate(target, true),
             Kind::Cut => self.cut(target, other, true, true),
@@ -116,6 +122,7 @@ impl World {
             }
             Kind::SlowDisk => self.servers[target].slow = false,
             Kind::OldCopy => self.bring_the_copy_back(target),
+            Kind::Double => self.stop_double(),
             Kind::Isolate => self.isolate(target, false),
             Kind::Cut => self.cut(target, other, true, false),
             Kind::OneWay => self.cut(target, other, false, false),
@@ -405,6 +412,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.healed = true;
         self.note("everything heals", &[]);
+        self.stop_double();
         self.targets.clear();
         for flight in self.network.heal() {
             self.after(Duration::from_millis(1), Job::Deliver(Box::new(flight)));

@@ -26,6 +26,7 @@ mod client;
 mod device;
 mod disk;
 mod door;
+mod double;
 mod faults;
 mod feeds;
 mod model;

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     OldCopy,
     /// A stopped server's files are damaged.
     Damage,
+    /// Another process uses its id, in an empty folder or in an old copy of its own.
+    Double,
     /// Nobody hears this server, and it hears nobody.
     Isolate,
     /// Two servers do not hear each other.
@@ -82,6 +84,7 @@ const KINDS: &[(Kind, usize)] = &[
     (Kind::Reset, 10),
     (Kind::OldCopy, 15),
     (Kind::Damage, 15),
+    (Kind::Double, 15),
     (Kind::Isolate, 25),
     (Kind::Cut, 25),
     (Kind::OneWay, 25),
@@ -100,7 +103,7 @@ const KINDS: &[(Kind, usize)] = &[
 impl Kind {
     /// Whether a server's disk lacks afterwards what it acknowledged: at most one a seed.
     pub(crate) fn loses_a_disk(self) -> bool {
-        matches!(self, Kind::Wipe | Kind::Reset | Kind::OldCopy | Kind::Damage)
+        matches!(self, Kind::Wipe | Kind::Reset | Kind::OldCopy | Kind::Damage | Kind::Double)
     }
 }
 
@@ -181,6 +184,12 @@ impl Plan {
             if kind.loses_a_disk() && std::mem::replace(&mut lost, true) {
                 continue;
             }
+            plan.faults.push(fault);
+        }
+        if std::env::var_os("FORCE_DOUBLE").is_some() {
+            plan.faults.retain(|fault| !fault.kind.loses_a_disk());
+            let mut fault = plan.fault(Kind::Double, &mut chance);
+            fault.lasts_ms += 1500;
             plan.faults.push(fault);
         }
         // Much of what people do there is worth being done on two sides.

@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) split: bool,
     /// A disk was lost.
     pub(crate) lost: bool,
+    /// The server whose id another process used.
+    pub(crate) doubled: Option<usize>,
     /// A server could not bring what it stored alone, for its log was trimmed.
     pub(crate) trimmed: bool,
     /// How often something was brought to be merged.

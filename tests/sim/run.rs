@@ -94,8 +94,10 @@ impl World {
         let began = self.now;
         let led = self.run_while(Duration::from_secs(10), 20, |world| !world.leaders().is_empty());
         if !led {
-            // The only disk of the only member of a view is lost: an operator must decide.
-            let excused = self.record.lost && self.plan.policy == Policy::Available;
+            // The only disk of the only member of a view is lost, or its owner was told that it is an old one
+            // by those who heard another process: an operator must decide.
+            let doubtful = self.record.lost || self.record.doubled.is_some();
+            let excused = doubtful && self.plan.policy == Policy::Available;
             if self.record.failed.is_none() && !excused {
                 self.violate(format!("L2: nobody leads after healing: {}", self.describe()));
             }

@@ -19,6 +19,7 @@ use crate::{
     chance::Chance,
     client::{Client, Net},
     door::Replies,
+    double::Double,
     network::{Flight, Network},
     plan::Plan,
     reconcile::Part,
@@ -33,8 +34,17 @@ pub(crate) enum Job {
     Deliver(Box<Flight>),
     Disk(usize, u64),
     Unblock(usize, u64),
-    Probed { server: usize, life: u64, peer: usize, refused: bool },
-    StreamEnded { server: usize, life: u64, peer: usize },
+    Probed {
+        server: usize,
+        life: u64,
+        peer: usize,
+        refused: bool,
+    },
+    StreamEnded {
+        server: usize,
+        life: u64,
+        peer: usize,
+    },
     CallArrives(u64),
     ReplyArrives(u64, Box<Reply>),
     CallLost(u64),
@@ -44,6 +54,8 @@ pub(crate) enum Job {
     Fault(usize),
     FaultEnds(usize),
     Start(usize),
+    /// The second process of an id starts.
+    Double,
 }
 
 /// A call between its first byte and its last.
@@ -66,6 +78,7 @@ pub(crate) struct World {
     pub(crate) net: Rc<Net>,
     pub(crate) tasks: Tasks,
     pub(crate) servers: Vec<Server>,
+    pub(crate) double: Option<Double>,
     pub(crate) network: Network,
     pub(crate) chance: Chance,
     pub(crate) record: Record,
@@ -105,6 +118,7 @@ impl World {
             net,
             tasks: Tasks::default(),
             servers: servers.collect(),
+            double: None,
             network: Network::default(),
             chance: Chance(plan.seed.wrapping_mul(0xd134_2543_de82_ef95)),
             record,
@@ -221,6 +235,9 @@ impl World {
                 idle &= !self.take_requests(index);
                 idle &= !self.take_merging(index);
             }
+            if let Some(of) = self.double.as_ref().map(|double| double.of) {
+                idle &= !self.as_double(|world| world.take_requests(of) | world.take_merging(of));
+            }
             while let Some(call) = self.pop_outgoing() {
                 idle = false;
                 self.send_call(call);
@@ -244,6 +261,27 @@ impl World {
     }
 
     fn happen(&mut self, job: Job) {
+        if self.concerns_double(&job) {
+            self.as_double(|world| world.happen_here(job));
+        } else {
+            self.happen_here(job);
+        }
+    }
+
+    fn concerns_double(&mut self, job: &Job) -> bool {
+        match job {
+            Job::Tick(server, life)
+            | Job::Disk(server, life)
+            | Job::Unblock(server, life)
+            | Job::Remember(server, life)
+            | Job::Probed { server, life, .. }
+            | Job::StreamEnded { server, life, .. } => self.is_double(*server, *life),
+            Job::Deliver(flight) => self.double_hears(flight.to),
+            _ => false,
+        }
+    }
+
+    fn happen_here(&mut self, job: Job) {
         match job {
             Job::Tick(server, life) => {
                 if !self.is_life(server, life) {
@@ -298,6 +336,7 @@ impl World {
             Job::Fault(index) => self.fault_begins(index),
             Job::FaultEnds(index) => self.fault_ends(index),
             Job::Start(server) => self.start(server),
+            Job::Double => self.start_double(),
         }
     }
 

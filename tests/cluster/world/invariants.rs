@@ -94,14 +94,14 @@ impl World {
     }
 
     /// Whether another disk ends with a view without this server, proposed for its silence and not
-    /// committed, of which that disk's owner has told nobody: it never promised this epoch. The silence
-    /// was wrong, for this one serves; the two histories begin here.
+    /// committed, of which that disk's owner has told nobody: it never promised this epoch, or this server is
+    /// known to have lived then. The silence was wrong, for this one serves; the two histories begin here.
     fn is_excluded_somewhere(&self, id: ServerId, epoch: Epoch) -> bool {
         self.nodes.iter().any(|(other, node)| {
-            let excluded = self.newest_view(*other).is_some_and(|(hash, view)| {
-                !view.members.contains(&id) && !self.committed_views.contains(&hash)
-            });
-            excluded && node.disk.local.promised < epoch
+            let Some((hash, view)) = self.newest_view(*other) else { return false };
+            let excluded = !view.members.contains(&id) && !self.committed_views.contains(&hash);
+            let untold = node.disk.local.promised < epoch || self.wrongly_silent.contains(&hash);
+            excluded && untold
         })
     }
 
