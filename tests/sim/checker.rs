@@ -29,8 +29,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) split: bool,
     /// A disk was lost.
     pub(crate) lost: bool,
-    /// A server could not bring what it stored alone: the log was trimmed.
-    pub(crate) trimmed: bool,
+    /// A server may not have brought what it stored alone, but has set it aside.
+    pub(crate) kept_aside: bool,
     /// The tables that were set aside.
     pub(crate) aside: Vec<String>,
 }
@@ -169,12 +169,13 @@ fn is_gone(model: &Model, id: &MessageId) -> bool {
     left || message.is_gone() || !message.hidden_from.is_empty()
 }
 
-/// The disk that alone held it was lost; or the log that held it was trimmed, and its tables are kept aside.
+/// The disk that alone held it was lost; or the server that alone held it could not bring it, and its tables are kept
+/// aside.
 fn is_excused(evidence: &Evidence<'_>, op: &Op) -> bool {
     let id: String = op.id.0.iter().map(|byte| format!("{byte:02X}")).collect();
     let line = format!("request {id}");
     let aside = || evidence.aside.iter().any(|text| text.contains(&line));
-    evidence.split && (evidence.lost || evidence.trimmed && aside())
+    evidence.split && (evidence.lost || evidence.kept_aside && aside())
 }
 
 /// I9 in real time: what began after another's acknowledgement stands after it. What a history answered that

@@ -203,14 +203,18 @@ impl World {
             return;
         };
         let aside = self.servers.iter().flat_map(|server| aside(&server.folder)).collect();
-        let excuses = self.plan.policy == Policy::Available && self.record.split;
+        // Where one may lead alone, a second process with an old copy of the only disk that held something
+        // brings those who heard it to take the server itself for an old one: its tables are kept aside.
+        let doubled = self.record.doubled.is_some();
+        let splits = self.record.split || doubled;
+        let excuses = self.plan.policy == Policy::Available && splits;
         let evidence = Evidence {
             chain: &chain,
             contents: &contents[0],
             history: &self.net.history.borrow(),
             split: excuses,
             lost: self.record.lost,
-            trimmed: self.record.trimmed,
+            kept_aside: self.record.trimmed || doubled,
             aside,
         };
         if let Err(what) = checker::check(&evidence) {
