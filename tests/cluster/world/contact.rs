@@ -121,8 +121,12 @@ impl World {
     /// Whether this server, in sync in its present life, was left out without evidence that a rule knows.
     /// One that the leader itself took in can only be silent, and that takes its time. One that follows an
     /// older leader may be unknown in its present life, but has not answered then; under `majority` a
-    /// winner waits for nobody.
+    /// winner waits for nobody. One with an old disk is taken for its next life when a late word of the life
+    /// before, with its greater number, comes.
     pub(super) fn is_wrongly_left_out(&self, view: &Entry, member: ServerId) -> bool {
+        if self.nodes[&member].put_back {
+            return false;
+        }
         let Some(answers) = self.left_out.get(&(view.hash, member)) else { return false };
         match self.core(member).map(|core| core.mode()) {
             Some(Mode::Follower(epoch)) if epoch == view.epoch => true,

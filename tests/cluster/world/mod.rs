@@ -31,6 +31,8 @@ pub(crate) use store::{Disk, Log};
 pub(crate) struct Node {
     pub(crate) disk: Disk,
     pub(crate) copy: Option<Disk>,
+    /// The disk is an old one: words of a life with a greater number may still come.
+    put_back: bool,
     pub(crate) core: Option<Core>,
     pub(crate) paused: bool,
     /// Its disk does nothing for now.
@@ -281,7 +283,7 @@ impl World {
         self.note(|| format!("{id} gets an old copy of its data folder"));
         let node = self.node(id);
         node.disk = node.copy.take()?;
-        node.wiped = true;
+        (node.wiped, node.put_back) = (true, true);
         Some(())
     }
 
@@ -366,6 +368,7 @@ impl Node {
             told: Vec::new(),
             wiped: false,
             copy: None,
+            put_back: false,
             contacts: Contacts::default(),
             in_sync_life: None,
             merging: None,
