@@ -1,6 +1,8 @@
 //! What must hold, checked whenever something becomes durable, is answered, or a server leads.
 
-use chinwag::cluster::{Core, Entry, Epoch, Hash, Mode, Payload, Policy, Seq, ServerId, View};
+use chinwag::cluster::{
+    Core, Entry, Epoch, Hash, Mode, Payload, Policy, Position, Seq, ServerId, View,
+};
 
 use super::{Acknowledged, Node, World};
 
@@ -94,32 +96,32 @@ impl World {
     }
 
     /// Whether another disk ends with a view without this server, proposed for its silence and not
-    /// committed, of which that disk's owner has told nobody: it never promised this epoch, or this server is
-    /// known to have lived then. The silence was wrong, for this one serves; the two histories begin here.
+    /// committed, of which that disk's owner could not tell this one: it never promised this epoch, or the view's
+    /// epoch is greater. The silence was wrong, for this one serves; the two histories begin here.
     fn is_excluded_somewhere(&self, id: ServerId, epoch: Epoch) -> bool {
         self.nodes.iter().any(|(other, node)| {
-            let Some((hash, view)) = self.newest_view(*other) else { return false };
-            let excluded = !view.members.contains(&id) && !self.committed_views.contains(&hash);
-            let untold = node.disk.local.promised < epoch || self.wrongly_silent.contains(&hash);
-            excluded && untold
+            let Some((place, view)) = self.newest_view(*other) else { return false };
+            let committed = self.committed_views.contains(&place.hash);
+            let excluded = !view.members.contains(&id) && !committed;
+            excluded && (node.disk.local.promised < epoch || place.epoch > epoch)
         })
     }
 
     /// Whether the newest view of its log was committed and holds this server.
     pub(super) fn is_in_committed_view(&self, id: ServerId) -> bool {
-        self.newest_view(id).is_some_and(|(hash, view)| {
-            view.members.contains(&id) && self.committed_views.contains(&hash)
+        self.newest_view(id).is_some_and(|(place, view)| {
+            view.members.contains(&id) && self.committed_views.contains(&place.hash)
         })
     }
 
     /// Whether it is in the newest view of its log, which is not committed yet.
     pub(crate) fn is_joining(&self, id: ServerId) -> bool {
-        self.newest_view(id).is_some_and(|(hash, view)| {
-            view.members.contains(&id) && !self.committed_views.contains(&hash)
+        self.newest_view(id).is_some_and(|(place, view)| {
+            view.members.contains(&id) && !self.committed_views.contains(&place.hash)
         })
     }
 
-    pub(super) fn newest_view(&self, id: ServerId) -> Option<(Hash, &View)> {
+    pub(super) fn newest_view(&self, id: ServerId) -> Option<(Position, &View)> {
         self.nodes[&id].disk.log.as_ref()?.newest_view()
     }
 

@@ -25,9 +25,9 @@ impl Log {
         seq > 0 && self.entries.get(seq as usize - 1).is_some_and(|entry| entry.hash == hash)
     }
 
-    pub(crate) fn newest_view(&self) -> Option<(Hash, &View)> {
+    pub(crate) fn newest_view(&self) -> Option<(Position, &View)> {
         self.entries.iter().rev().find_map(|entry| match &entry.payload {
-            Payload::View(view) => Some((entry.hash, view)),
+            Payload::View(view) => Some((entry.position(), view)),
             _ => None,
         })
     }
