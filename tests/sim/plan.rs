@@ -186,12 +186,6 @@ impl Plan {
             }
             plan.faults.push(fault);
         }
-        if std::env::var_os("FORCE_DOUBLE").is_some() {
-            plan.faults.retain(|fault| !fault.kind.loses_a_disk());
-            let mut fault = plan.fault(Kind::Double, &mut chance);
-            fault.lasts_ms += 1500;
-            plan.faults.push(fault);
-        }
         // Much of what people do there is worth being done on two sides.
         if plan.house_keeping {
             let split = plan.fault(Kind::Isolate, &mut chance);

@@ -412,9 +412,14 @@ impl World {
         }
     }
 
-    /// It is written, looked into, and goes to the core when it is sound.
+    /// It is written, looked into, and goes to the core when it is sound. It comes as the answer to a call of
+    /// this process: another one with its id is not given it.
     fn receive_snapshot(&mut self, index: usize, message: Message, bytes: &[u8]) {
         let Body::Snapshot { position, .. } = message.body else { return };
+        let life = self.process(index).desk.core().incarnation();
+        if message.receiver.is_none_or(|receiver| receiver.random != life.random) {
+            return;
+        }
         self.next += 1;
         let name = format!("incoming-{}", self.next);
         let path = self.process(index).store.staging_path(&name).expect("a folder");
