@@ -239,6 +239,10 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
             world.loses = true;
             world.cut.extend([(from, to), (to, from)]);
         }
+        ("cut-way", [from, to]) => {
+            world.loses = true;
+            world.cut.insert((server(from)?, server(to)?));
+        }
         ("submit", [id]) => world.submit(server(id)?).map(drop).ok_or("takes no updates")?,
         ("submit", [id, count]) => {
             world.submit_many(server(id)?, number(count)?).map(drop).ok_or("takes no updates")?;
