@@ -50,7 +50,12 @@ impl Core {
         if known == Some(message.incarnation) {
             return true;
         }
-        let answers = self.answers_instead(message);
+        // What an earlier life of ours was answered is old news.
+        let reply = matches!(message.body, Body::HeartbeatReply(_))
+            && message.receiver == Some(self.incarnation);
+        // It answers what the known life was asked and did not answer. Then it lives later than that one, whatever
+        // its number: only a data folder that is older than itself looks like this.
+        let answers = reply && self.peers[&from].awaits(message.nonce);
         let late = self.peers[&from].over == Some(message.incarnation.random);
         if late && !(answers && self.is_quiet(from)) {
             return false;
@@ -62,14 +67,9 @@ impl Core {
             }
             _ => false,
         };
-        let reports = match message.body {
-            Body::Heartbeat(_) => true,
-            // What an earlier life of ours was answered is old news.
-            Body::HeartbeatReply(_) => message.receiver == Some(self.incarnation),
-            _ => false,
-        };
-        let introduced =
-            reports || known.is_some_and(|known| known.random == message.incarnation.random);
+        let introduced = reply
+            || matches!(message.body, Body::Heartbeat(_))
+            || known.is_some_and(|known| known.random == message.incarnation.random);
         let newer = known.is_none_or(|known| message.incarnation.is_newer_than(&known));
         if replaced && self.is_live(from) && !(answers && self.is_quiet(from)) {
             let sentence = format!("two servers use the id {from}; stop one of them");
@@ -86,14 +86,6 @@ impl Core {
         }
         self.begin_life(from, message.incarnation);
         true
-    }
-
-    /// Whether it answers what the known life was asked and did not answer. Then it lives later than that
-    /// one, whatever its number: only a data folder that is older than itself looks like this.
-    fn answers_instead(&self, message: &Message) -> bool {
-        matches!(message.body, Body::HeartbeatReply(_))
-            && message.receiver == Some(self.incarnation)
-            && self.peers[&message.from].awaits(message.nonce)
     }
 
     /// Whether the known life had the time for an answer, and gave none.

@@ -10,8 +10,8 @@ use chinwag::cluster::{Hash, Seq};
 
 use crate::{
     disk,
-    server::{Server, Start},
-    world::World,
+    server::Server,
+    world::{Job, World},
 };
 
 /// The process that is not at its place now.
@@ -48,31 +48,14 @@ impl World {
     }
 
     pub(crate) fn start_double(&mut self) {
-        let Some(double) = &mut self.double else { return };
-        if double.other.process.is_some() {
-            return;
-        }
-        self.next += 1;
-        let (of, servers) = (double.of, self.servers.len());
-        let start = Start {
-            index: of,
-            servers,
-            policy: self.plan.policy,
-            log_cap: self.plan.log_cap,
-            mutant: self.mutant,
-            life: self.next,
-            clock: &self.clock,
-            chance: &mut self.chance,
-        };
-        match double.other.start(start) {
-            Ok(first) => {
-                double.began_at = end_of(&double.other);
-                self.record.doubled = Some(of);
-                self.note("a double starts", &[of as u64 + 1]);
-                self.as_double(|world| world.act(of, first));
-            }
-            Err(error) => self.violate(format!("a double of {} cannot start: {error}", of + 1)),
-        }
+        let Some(of) = self.double.as_ref().map(|double| double.of) else { return };
+        self.record.doubled = Some(of);
+        self.note("a double starts", &[of as u64 + 1]);
+        self.as_double(|world| {
+            world.start(of);
+            let end = end_of(&world.servers[of]);
+            world.double.as_mut().expect("it has changed places").began_at = end;
+        });
     }
 
     /// Does something with the double at the place of its server.
@@ -111,7 +94,7 @@ impl World {
     pub(crate) fn stop_double(&mut self) {
         let Some(double) = &self.double else { return };
         let (of, joined) = (double.of, double.joined);
-        let keeps_it = joined && !self.is_copied_beside_double(of);
+        let keeps_it = joined && !self.is_copied_beside_double();
         self.note(
             "one of two is stopped",
             &[of as u64 + 1, u64::from(joined), u64::from(keeps_it)],
@@ -132,12 +115,12 @@ impl World {
             self.servers[of].lost = true;
         }
         if self.servers[of].process.is_none() {
-            self.after(Duration::from_millis(5), crate::world::Job::Start(of));
+            self.after(Duration::from_millis(5), Job::Start(of));
         }
     }
 
     /// Whether a disk beside the double's holds everything that was acknowledged.
-    fn is_copied_beside_double(&self, _of: usize) -> bool {
+    fn is_copied_beside_double(&self) -> bool {
         let Some((seq, hashes)) = self.record.acknowledged.last_key_value() else { return true };
         let holds =
             |server: &Server| server.durable.get(seq).is_some_and(|hash| hashes.contains(hash));

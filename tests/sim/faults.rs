@@ -71,7 +71,9 @@ impl World {
             Kind::Double => {
                 let prepared = self.prepare_double(target, detail);
                 let after = self.micros(0, 1_500_000);
-                self.after(after, Job::Double);
+                if prepared {
+                    self.after(after, Job::Double);
+                }
                 return prepared;
             }
             Kind::Wipe | Kind::Reset | Kind::Damage => return self.lose_disk(target, kind),

@@ -556,9 +556,7 @@ impl World {
             }
         }
     }
-}
 
-impl World {
     /// Whether a process of this id has it on its disk.
     fn is_durable(&self, server: usize, seq: Seq, hash: Hash) -> bool {
         let both = [Some(&self.servers[server]), self.double_of(server)];
