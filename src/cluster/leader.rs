@@ -32,8 +32,6 @@ pub(super) struct Leader {
     /// Registers of new lives, answered when the view without the old life is committed.
     pub(super) waiting: BTreeMap<ServerId, Message>,
     pub(super) reads: Reads,
-    /// Since when the members that are left are too few.
-    pub(super) short_since: Option<Time>,
     pub(super) next_evict: Time,
     pub(super) next_expel: Time,
     /// When members that cannot be fed yet are called again.
@@ -84,7 +82,6 @@ impl Leader {
             lives: BTreeMap::new(),
             waiting: BTreeMap::new(),
             reads: Reads::default(),
-            short_since: None,
             next_evict: now,
             next_expel: now,
             next_call: now,

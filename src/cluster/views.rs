@@ -55,7 +55,8 @@ impl Core {
         leader.progress.retain(|id, progress| peers[id].incarnation == Some(progress.life));
     }
 
-    /// P7.
+    /// P7. Below the minimum it leads no more at once: the evidence has taken its time already, and who waits
+    /// for an answer is told to ask again just when the others elect.
     pub(super) fn shrink(&mut self) {
         let Some(leader) = &self.leader else { return };
         if leader.is_committing() {
@@ -65,22 +66,13 @@ impl Core {
         let others = members.iter().filter(|id| **id != self.me());
         let out: BTreeSet<ServerId> =
             others.copied().filter(|id| self.is_excludable(*id)).collect();
-        let enough = members.len() - out.len() >= self.minimum();
-        let back = out.iter().any(|id| self.has_new_life(*id) && self.is_live(*id));
-        let now = self.now;
-        let leader = self.leader.as_mut().expect("checked above");
         if out.is_empty() {
-            leader.short_since = None;
             return;
         }
-        if !enough {
-            let since = *leader.short_since.get_or_insert(now);
-            if back || now.0 >= since.0 + self.settings.timing.failure_timeout {
-                self.step_down("too few members are left", false);
-            }
+        if members.len() - out.len() < self.minimum() {
+            self.step_down("too few members are left", false);
             return;
         }
-        leader.short_since = None;
         let rest = self.newest_members().difference(&out).copied().collect();
         let leader = self.leader.as_mut().expect("checked above");
         leader.progress.retain(|id, _| !out.contains(id));

@@ -6,11 +6,14 @@ run 2000
 expect serving 1
 cut 1 2
 cut 1 3
-run 1500
+run 950
+pause 1
+run 300
 expect serving 1 2
 submit 2
 settle
 expect answered 1
+resume 1
 read 1
 settle
 expect reads 0

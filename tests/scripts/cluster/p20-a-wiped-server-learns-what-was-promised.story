@@ -1,5 +1,4 @@
 # Under majority a wiped server takes nothing from an old leader before it knows what others promised.
-# Without forgets-promise: I9.
 servers 3 majority
 start 1 2 3
 run 2000
@@ -11,7 +10,9 @@ start 2
 run 200
 cut 1 3
 cut 2 1
-run 1400
+run 950
+pause 1
+run 300
 expect serving 1 3
 submit 3
 settle
@@ -21,7 +22,7 @@ crash 2
 wipe 2
 heal
 start 2
-run 400
+resume 1
 read 1
 settle
 expect reads 0

@@ -10,8 +10,8 @@ copy 2
 crash 3
 start 1
 run 3000
-expect in-sync 2 1 2
-submit 2
+expect in-sync 1 1 2
+submit 1
 settle
 expect answered 2
 crash 1 2

@@ -8,6 +8,5 @@ crash 1
 settle
 crash 3
 start 3
-run 2000
-expect serving 2
+within 2000 expect serving 2
 expect in-sync 2 2 3
