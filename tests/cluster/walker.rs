@@ -52,7 +52,7 @@ const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::ForgetsLateBatch, Policy::Available, 1, 5_000),
     (Mutant::FeedsNewLife, Policy::Available, 6_590, 100_000),
     (Mutant::TakesAnySnapshot, Policy::Available, 1, 20_000),
-    (Mutant::ResendsWholeBatch, Policy::Majority, 976_370, 20_000),
+    (Mutant::ResendsWholeBatch, Policy::Majority, 1_425_130, 20_000),
 ];
 
 fn main() -> ExitCode {
