@@ -228,15 +228,24 @@ impl Core {
         self.send(id, nonce, Body::Fetch { epoch, boundaries, after, until: last.seq });
     }
 
+    /// P12: what the candidate lacks of this log. One whose log has another end, or is older than what is
+    /// kept here, cannot win with the promise that it got; then this server stands, for it has what the
+    /// other one lacks. (Or a few whose logs differ from the greatest could stand in turns for ever.)
     pub(super) fn on_fetch(&mut self, message: Message) {
         let Body::Fetch { epoch, after, until, .. } = &message.body else { return };
-        let (seq, hash) = match after {
-            Some(after) if self.log.contains(*after) => (after.seq, after.hash),
-            None if self.log.lineage().is_some() => (0, self.own_lineage()),
-            _ => return,
+        if *epoch != self.local.promised || *until > self.log.last_seq() {
+            return;
+        }
+        let after = match after {
+            Some(after) if self.log.contains(*after) => Some((after.seq, after.hash)),
+            None if self.log.lineage().is_some() => Some((0, self.own_lineage())),
+            _ => None,
         };
-        let kept = seq + 1 >= self.log.first() && seq < *until && *until <= self.log.last_seq();
-        if *epoch != self.local.promised || !kept {
+        let Some((seq, hash)) = after.filter(|(seq, _)| seq + 1 >= self.log.first()) else {
+            self.stand_instead();
+            return;
+        };
+        if seq >= *until {
             return;
         }
         let updates = Updates {
@@ -249,6 +258,13 @@ impl Core {
         let template = self.message(message.from, message.nonce, Body::Fetched(updates));
         let until = *until;
         self.effects.push(Effect::SendLog(SendLog { template, until, known_committed: None }));
+    }
+
+    fn stand_instead(&mut self) {
+        let free = self.candidate.is_none() && self.may_stand() && self.live_leader().is_none();
+        if free && self.is_winnable() {
+            self.stand();
+        }
     }
 
     pub(super) fn on_fetched(&mut self, message: Message) {

@@ -52,7 +52,7 @@ impl Core {
         })
     }
 
-    fn may_stand(&self) -> bool {
+    pub(super) fn may_stand(&self) -> bool {
         self.leader.is_none()
             && self.standing != Standing::Blank
             && self.work.is_none()
@@ -127,7 +127,7 @@ impl Core {
     }
 
     /// Whether P12 can be met with those who are in reach, so that nobody is disturbed for nothing.
-    fn is_winnable(&self) -> bool {
+    pub(super) fn is_winnable(&self) -> bool {
         let reachable = |id: &ServerId| self.is_reachable_voter(*id);
         if self.settings.policy == Policy::Majority {
             return self.settings.servers.iter().filter(|id| reachable(id)).count()
