@@ -32,6 +32,7 @@ mod mentions;
 mod pool;
 mod prepared;
 mod query;
+mod removed;
 mod rooms;
 mod rows;
 mod schema;

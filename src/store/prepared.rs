@@ -1,22 +1,36 @@
-//! Updates that SQLite compiles once. Diesel keeps no update prepared, for a set clause may be made at run
-//! time and every new text would stay in its cache; compiling one takes longer than carrying it out. Where
-//! the text is always the same, `.prepared()` says so.
+//! Statements that SQLite compiles once. Diesel keeps no update prepared, for a set clause may be made at
+//! run time and every new text would stay in its cache, and nothing with a literal in it; compiling one
+//! takes longer than carrying it out. Where the text is always the same, these say so.
 
 use diesel::{
     QueryResult, RunQueryDsl, SqliteConnection,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
+    sql_types::Integer,
     sqlite::Sqlite,
 };
 
 /// For statements whose text does not depend on their values.
 pub(super) trait Prepare: Sized {
-    /// The same statement, kept prepared by its text.
-    fn prepared(self) -> Prepared<Self> {
-        Prepared(self)
-    }
+    /// The same statement, kept prepared by its text. For those that answer rows: Diesel's `execute` takes
+    /// a reference and asks the statement itself, so it would be compiled every time.
+    fn prepared(self) -> Prepared<Self>;
+
+    /// Carries out, kept prepared, a statement that answers no rows.
+    fn run_prepared(self, connection: &mut SqliteConnection) -> QueryResult<()>;
 }
 
-impl<Statement> Prepare for Statement where Statement: QueryFragment<Sqlite> {}
+impl<Statement> Prepare for Statement
+where
+    Statement: QueryFragment<Sqlite>,
+{
+    fn prepared(self) -> Prepared<Statement> {
+        Prepared(self)
+    }
+
+    fn run_prepared(self, connection: &mut SqliteConnection) -> QueryResult<()> {
+        Prepared(Unanswered(self)).load::<i32>(connection).map(drop)
+    }
+}
 
 /// See [`Prepare::prepared`].
 #[derive(Clone, Copy, Debug)]
@@ -49,3 +63,19 @@ where
 }
 
 impl<Statement> RunQueryDsl<SqliteConnection> for Prepared<Statement> {}
+
+/// A statement without an answer, as one whose answer has no rows.
+struct Unanswered<Statement>(Statement);
+
+impl<Statement> QueryFragment<Sqlite> for Unanswered<Statement>
+where
+    Statement: QueryFragment<Sqlite>,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.0.walk_ast(pass)
+    }
+}
+
+impl<Statement> Query for Unanswered<Statement> {
+    type SqlType = Integer;
+}

@@ -13,8 +13,9 @@ use diesel::{
 use super::{
     aliases,
     error::StoreError,
+    prepared::Prepare as _,
     rooms,
-    schema::{accounts, conversations, hidden, members, messages, sessions},
+    schema::{accounts, conversations, members, messages, sessions},
 };
 use crate::chat::{
     Account, AccountId, AccountName, ConversationName, Message, MessageId, Place, Refusal,
@@ -211,7 +212,9 @@ pub(super) fn account_by_username(
         .filter(accounts::username.eq(username))
         .filter(accounts::deleted.eq(sql::<Bool>("0")))
         .select(AccountRow::as_select())
-        .first(connection)
+        .limit(1)
+        .prepared()
+        .get_result(connection)
         .optional()
         .map_err(StoreError::database("find an account by its name"))
 }
@@ -250,7 +253,9 @@ pub(super) fn direct_conversation(
         .filter(conversations::low_account.eq(one.min(other)))
         .filter(conversations::high_account.eq(one.max(other)))
         .select(ConversationRow::as_select())
-        .first(connection)
+        .limit(1)
+        .prepared()
+        .get_result(connection)
         .optional()
         .map_err(StoreError::database("find a direct conversation"))
 }
@@ -264,7 +269,9 @@ pub(super) fn room(
         .filter(conversations::deleted.eq(sql::<Bool>("0")))
         .filter(conversations::name.eq(name.as_str()))
         .select(ConversationRow::as_select())
-        .first(connection)
+        .limit(1)
+        .prepared()
+        .get_result(connection)
         .optional()
         .map_err(StoreError::database("find a room"))
 }
@@ -342,21 +349,6 @@ pub(super) fn visible_message(
     let Some(row) = aliases::message(connection, id)? else { return Ok(None) };
     let member = member(connection, viewer, row.conversation)?;
     Ok(member.filter(|member| member.joined_seq < row.seq).map(|member| (row, member)))
-}
-
-/// Which of these messages the viewer removed from the own view.
-pub(super) fn hidden_among(
-    connection: &mut SqliteConnection,
-    viewer: i64,
-    messages: &[i64],
-) -> Result<BTreeSet<i64>, StoreError> {
-    let found: Vec<i64> = hidden::table
-        .filter(hidden::account.eq(viewer))
-        .filter(hidden::message.eq_any(messages))
-        .select(hidden::message)
-        .load(connection)
-        .map_err(StoreError::database("read what a viewer removed"))?;
-    Ok(found.into_iter().collect())
 }
 
 /// What is the conversation called, from nobody's side?

@@ -1,6 +1,6 @@
 //! Marking direct messages as received.
 
-use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, update};
+use diesel::{ExpressionMethods as _, QueryDsl as _, update};
 
 use super::{
     Context, Stop,
@@ -50,8 +50,7 @@ pub(super) fn receive(
 ) -> Result<(), Stop> {
     update(messages::table.find(message.id))
         .set((messages::received_time.eq(time), messages::change_position.eq(context.position)))
-        .prepared()
-        .execute(context.connection)
+        .run_prepared(context.connection)
         .map_err(StoreError::database("mark a message as received"))?;
     context.record("messages", &[message.message_id.as_slice().into(), time.into()]);
     note_change(context, &message)?;

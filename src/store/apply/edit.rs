@@ -3,7 +3,7 @@
 //! When two histories are merged, the winner's edit stands if it was made after the divergence, else the
 //! loser's; a deletion wins over any edit.
 
-use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, update};
+use diesel::{ExpressionMethods as _, QueryDsl as _, update};
 
 use super::{
     Context, Stop, mentions,
@@ -56,8 +56,7 @@ pub(super) fn write(
             messages::change_position.eq(context.position),
             messages::edit_position.eq(context.position),
         ))
-        .prepared()
-        .execute(context.connection)
+        .run_prepared(context.connection)
         .map_err(StoreError::database("edit a message"))?;
     let text = body.as_str();
     context

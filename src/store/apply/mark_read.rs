@@ -53,8 +53,7 @@ pub(super) fn rise(
             members::gone_after.eq(gone_after),
             members::mentions_after.eq(mentions_after),
         ))
-        .prepared()
-        .execute(context.connection)
+        .run_prepared(context.connection)
         .map_err(StoreError::database("move a read marker"))?;
     context.record(
         "members",

@@ -200,8 +200,7 @@ pub(super) fn go(
 fn touch(context: &mut Context<'_>, room: &ConversationRow) -> Result<(), Stop> {
     update(conversations::table.find(room.id))
         .set(conversations::last_position.eq(context.position))
-        .prepared()
-        .execute(context.connection)
+        .run_prepared(context.connection)
         .map_err(StoreError::database("note a room's change"))?;
     let position = context.position;
     context.record("conversations", &[room.id.into(), position.into()]);

@@ -19,6 +19,7 @@ use crate::{
     store::{
         error::StoreError,
         prepared::Prepare as _,
+        removed,
         rows::{self, MessageRow},
         schema::{hidden, members, mentions},
     },
@@ -160,7 +161,7 @@ fn remove(context: &mut Context<'_>, at: Spot, account: i64) -> Result<(), Stop>
 
 /// Counts it for a member who has not read so far, and sees the message.
 fn add(context: &mut Context<'_>, at: Spot, account: i64, more: i64) -> Result<(), Stop> {
-    if !rows::hidden_among(context.connection, account, &[at.message])?.is_empty() {
+    if removed::contains(context.connection, account, at.message)? {
         return Ok(());
     }
     let unread = members::account

@@ -11,7 +11,8 @@ use crate::{
     store::{
         error::StoreError,
         prepared::Prepare as _,
-        rows::{self, AccountRow, MessageRow},
+        removed,
+        rows::{AccountRow, MessageRow},
         schema::{deleted_messages, hidden, members, messages},
     },
 };
@@ -68,8 +69,7 @@ pub(super) fn for_everyone(
             messages::deleted.eq(true),
             messages::change_position.eq(context.position),
         ))
-        .prepared()
-        .execute(context.connection)
+        .run_prepared(context.connection)
         .map_err(StoreError::database("delete a message"))?;
     let id = message.message_id.as_slice();
     context.record("deleted_messages", &[id.into(), by.id.into(), time.into()]);
@@ -93,9 +93,9 @@ fn uncount(
     // Only the recipient of a direct message can have removed it already.
     let sides = [around.conversation.low_account, around.conversation.high_account];
     for side in sides.into_iter().flatten().filter(|side| *side != message.sender) {
-        not_counting.extend(
-            rows::hidden_among(context.connection, side, &[message.id])?.iter().map(|_| side),
-        );
+        if removed::contains(context.connection, side, message.id)? {
+            not_counting.push(side);
+        }
     }
     let mut counts: Vec<(i64, i64)> = update(
         members::table

@@ -193,8 +193,7 @@ pub(super) fn insert(
             conversations::last_seq.eq(message.seq),
             conversations::last_position.eq(context.position),
         ))
-        .prepared()
-        .execute(context.connection)
+        .run_prepared(context.connection)
         .map_err(StoreError::database("move a conversation's end"))?;
     let own_after: Option<i64> = update(members::table.find((sender.id, conversation)))
         .set(members::own_after.eq(members::own_after + 1))

@@ -13,6 +13,7 @@ use crate::{
         error::StoreError,
         mentions,
         prepared::Prepare as _,
+        removed,
         rows::{self, AccountRow, ConversationRow, DIRECT, MemberRow, MessageRow},
         schema::{changes, conversations},
     },
@@ -49,7 +50,7 @@ impl Surroundings {
         let mut viewers = self.audience_of(context, message)?;
         let sides = [self.conversation.low_account, self.conversation.high_account];
         for side in sides.into_iter().flatten().filter(|side| *side != message.sender) {
-            if !rows::hidden_among(context.connection, side, &[message.id])?.is_empty() {
+            if removed::contains(context.connection, side, message.id)? {
                 let side = rows::account_by_key(context.connection, side)?.public_id()?;
                 viewers = viewers.without(side);
             }
@@ -82,7 +83,7 @@ pub(super) fn targets(
         found.insert(message.id, (message, member));
     }
     let keys: Vec<i64> = found.keys().copied().collect();
-    let hidden = rows::hidden_among(context.connection, actor.id, &keys)?;
+    let hidden = removed::among(context.connection, actor.id, &keys)?;
     let target =
         |(key, (message, member))| Target { message, member, is_hidden: hidden.contains(&key) };
     Ok(found.into_iter().map(target).collect())
@@ -136,8 +137,7 @@ pub(super) fn note_change(context: &mut Context<'_>, message: &MessageRow) -> Re
     insert_change(context, message, None)?;
     update(conversations::table.find(message.conversation))
         .set(conversations::last_position.eq(context.position))
-        .prepared()
-        .execute(context.connection)
+        .run_prepared(context.connection)
         .map_err(StoreError::database("note a conversation's change"))?;
     Ok(())
 }

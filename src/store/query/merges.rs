@@ -19,7 +19,7 @@ use crate::{
         Command, Merge, MergeStep, MergedEdit, MergedRoom, MessageId, SessionId, Timestamp, Update,
     },
     cluster::{Entry, Payload, Seq},
-    store::{aliases, error::StoreError, log, pool::Reader, rows},
+    store::{aliases, error::StoreError, log, pool::Reader, removed, rows},
     wire::update,
 };
 
@@ -234,7 +234,7 @@ impl Translator<'_> {
             let connection = &mut self.reader.connection;
             let Some(row) = aliases::message(connection, *id)? else { continue };
             let gone = row.deleted && row.sender == actor.id;
-            if gone || !rows::hidden_among(connection, actor.id, &[row.id])?.is_empty() {
+            if gone || removed::contains(connection, actor.id, row.id)? {
                 messages.push(row.public_id()?);
             }
         }

@@ -14,6 +14,7 @@ use crate::{
         error::StoreError,
         mentions,
         pool::Reader,
+        removed,
         rows::{self, MessageRow},
         schema::messages,
     },
@@ -112,7 +113,7 @@ pub(super) fn show(
     found: Vec<MessageRow>,
 ) -> Result<Vec<Message>, StoreError> {
     let keys: Vec<i64> = found.iter().map(|row| row.id).collect();
-    let hidden = rows::hidden_among(connection, viewer, &keys)?;
+    let hidden = removed::among(connection, viewer, &keys)?;
     let senders: BTreeSet<i64> = found.iter().map(|row| row.sender).collect();
     let names = rows::names(connection, &senders)?;
     let may_mention: Vec<i64> =

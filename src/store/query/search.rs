@@ -21,6 +21,7 @@ use crate::{
     store::{
         error::StoreError,
         pool::Reader,
+        removed,
         rows::{self, AccountRow, MessageRow},
         schema::messages,
         search::{Marked, Search, SnippetPart, Terms, in_conversations, in_text},
@@ -254,7 +255,7 @@ impl Looking<'_> {
             .select(MessageRow::as_select())
             .load(self.connection)
             .map_err(StoreError::database("read found messages"))?;
-        let hidden = rows::hidden_among(self.connection, self.viewer.id, keys)?;
+        let hidden = removed::among(self.connection, self.viewer.id, keys)?;
         rows.retain(|row| {
             let is_seen = joined.get(&row.conversation).is_some_and(|joined| *joined < row.seq);
             let by_author =

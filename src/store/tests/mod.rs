@@ -8,6 +8,7 @@ mod merges;
 mod merges_at_random;
 mod messages;
 mod plans;
+mod prepared;
 mod replicas;
 mod room_merges;
 mod rooms;

@@ -19,6 +19,7 @@ use crate::{
     store::{
         aliases,
         error::StoreError,
+        removed,
         rows::{self, ConversationRow, MemberRow, MessageRow},
         schema::messages,
     },
@@ -43,9 +44,9 @@ pub(super) fn deleted(
             remove::for_everyone(context, &account, time, &around, message)?;
             continue;
         }
-        let hidden = rows::hidden_among(context.connection, account.id, &[message.id])?;
+        let removed = removed::contains(context.connection, account.id, message.id)?;
         let member = rows::member(context.connection, account.id, message.conversation)?;
-        if let Some(member) = member.filter(|_| around.is_direct() && hidden.is_empty()) {
+        if let Some(member) = member.filter(|_| around.is_direct() && !removed) {
             let target = Target { message, member, is_hidden: false };
             remove::for_viewer(context, &account, &around, target)?;
         }
