@@ -1,11 +1,14 @@
-//! Statements that SQLite compiles once. Diesel keeps no update prepared, for a set clause may be made at
-//! run time and every new text would stay in its cache, and nothing with a literal in it; compiling one
-//! takes longer than carrying it out. Where the text is always the same, these say so.
+//! Statements that SQLite compiles once; compiling one takes longer than carrying it out. Diesel keeps no
+//! update prepared, for a set clause may be made at run time and every new text would stay in its cache, and
+//! nothing with a piece of SQL in it. Where the text is always the same, these say so.
+
+use std::marker::PhantomData;
 
 use diesel::{
-    QueryResult, RunQueryDsl, SqliteConnection,
+    AppearsOnTable, Expression, QueryResult, RunQueryDsl, SelectableExpression, SqliteConnection,
+    expression::{ValidGrouping, is_aggregate},
     query_builder::{AstPass, Query, QueryFragment, QueryId},
-    sql_types::Integer,
+    sql_types::{BigInt, Bool, Integer},
     sqlite::Sqlite,
 };
 
@@ -30,6 +33,49 @@ where
     fn run_prepared(self, connection: &mut SqliteConnection) -> QueryResult<()> {
         Prepared(Unanswered(self)).load::<i32>(connection).map(drop)
     }
+}
+
+/// A number that stands in the text of a statement. SQLite uses a partial index only where it can see there
+/// that the index holds every row that is asked for.
+#[derive(Clone, Copy, Debug, QueryId)]
+pub(super) struct Constant<SqlType, const NUMBER: i64>(PhantomData<SqlType>);
+
+/// This number.
+pub(super) fn number<const NUMBER: i64>() -> Constant<BigInt, NUMBER> {
+    Constant(PhantomData)
+}
+
+/// False.
+pub(super) fn no() -> Constant<Bool, 0> {
+    Constant(PhantomData)
+}
+
+impl<SqlType, const NUMBER: i64> Expression for Constant<SqlType, NUMBER>
+where
+    SqlType: diesel::sql_types::SqlType + diesel::sql_types::SingleValue,
+{
+    type SqlType = SqlType;
+}
+
+impl<SqlType, const NUMBER: i64> QueryFragment<Sqlite> for Constant<SqlType, NUMBER> {
+    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        pass.push_sql(&NUMBER.to_string());
+        Ok(())
+    }
+}
+
+impl<SqlType, const NUMBER: i64> ValidGrouping<()> for Constant<SqlType, NUMBER> {
+    type IsAggregate = is_aggregate::Never;
+}
+
+impl<SqlType, Source, const NUMBER: i64> AppearsOnTable<Source> for Constant<SqlType, NUMBER> where
+    Self: Expression
+{
+}
+
+impl<SqlType, Source, const NUMBER: i64> SelectableExpression<Source> for Constant<SqlType, NUMBER> where
+    Self: AppearsOnTable<Source>
+{
 }
 
 /// See [`Prepare::prepared`].

@@ -4,16 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{
     ExpressionMethods as _, Insertable, OptionalExtension as _, QueryDsl as _, Queryable,
-    RunQueryDsl as _, Selectable, SelectableHelper as _, SqliteConnection,
-    dsl::sql,
-    sql_types::{BigInt, Bool},
-    sqlite::Sqlite,
+    RunQueryDsl as _, Selectable, SelectableHelper as _, SqliteConnection, sqlite::Sqlite,
 };
 
 use super::{
     aliases,
     error::StoreError,
-    prepared::Prepare as _,
+    prepared::{no, number},
     rooms,
     schema::{accounts, conversations, members, messages, sessions},
 };
@@ -202,19 +199,16 @@ pub(super) fn account_by_id(
     found.map_or_else(|| aliases::account(connection, id), |found| Ok(Some(found)))
 }
 
-/// The living account of this name. (The constant stands in the statement, here and below, because
-/// SQLite uses a partial index only where it can see that the index holds every row that is asked for.)
+/// The living account of this name.
 pub(super) fn account_by_username(
     connection: &mut SqliteConnection,
     username: &str,
 ) -> Result<Option<AccountRow>, StoreError> {
     accounts::table
         .filter(accounts::username.eq(username))
-        .filter(accounts::deleted.eq(sql::<Bool>("0")))
+        .filter(accounts::deleted.eq(no()))
         .select(AccountRow::as_select())
-        .limit(1)
-        .prepared()
-        .get_result(connection)
+        .first(connection)
         .optional()
         .map_err(StoreError::database("find an account by its name"))
 }
@@ -249,13 +243,11 @@ pub(super) fn direct_conversation(
     other: i64,
 ) -> Result<Option<ConversationRow>, StoreError> {
     conversations::table
-        .filter(conversations::kind.eq(sql::<BigInt>("1")))
+        .filter(conversations::kind.eq(number::<DIRECT>()))
         .filter(conversations::low_account.eq(one.min(other)))
         .filter(conversations::high_account.eq(one.max(other)))
         .select(ConversationRow::as_select())
-        .limit(1)
-        .prepared()
-        .get_result(connection)
+        .first(connection)
         .optional()
         .map_err(StoreError::database("find a direct conversation"))
 }
@@ -265,13 +257,11 @@ pub(super) fn room(
     name: &RoomName,
 ) -> Result<Option<ConversationRow>, StoreError> {
     conversations::table
-        .filter(conversations::kind.eq(sql::<BigInt>("2")))
-        .filter(conversations::deleted.eq(sql::<Bool>("0")))
+        .filter(conversations::kind.eq(number::<ROOM>()))
+        .filter(conversations::deleted.eq(no()))
         .filter(conversations::name.eq(name.as_str()))
         .select(ConversationRow::as_select())
-        .limit(1)
-        .prepared()
-        .get_result(connection)
+        .first(connection)
         .optional()
         .map_err(StoreError::database("find a room"))
 }

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use diesel::{SqliteConnection, connection::SimpleConnection as _};
 
 use super::{
-    apply::{self, Audiences},
+    apply::{self, Memory},
     connection,
     error::StoreError,
     handle::Shared,
@@ -37,8 +37,7 @@ pub struct Writer {
     head: Option<Head>,
     /// Where it stood when the transaction began; outer `None` when none is open.
     before: Option<Option<Head>>,
-    /// What of the rooms' members is kept in memory, the open transaction included.
-    audiences: Audiences,
+    memory: Memory,
 }
 
 impl std::fmt::Debug for Writer {
@@ -53,7 +52,7 @@ impl Writer {
         shared: Arc<Shared>,
     ) -> Result<Writer, StoreError> {
         let head = log::head(&mut connection)?;
-        Ok(Writer { connection, shared, head, before: None, audiences: Audiences::default() })
+        Ok(Writer { connection, shared, head, before: None, memory: Memory::default() })
     }
 
     /// Applies and logs these entries in the open transaction; begins one if none is open.
@@ -86,7 +85,7 @@ impl Writer {
     pub fn rollback(&mut self) -> Result<(), StoreError> {
         let Some(before) = self.before.take() else { return Ok(()) };
         self.head = before;
-        self.audiences = Audiences::default();
+        self.memory = Memory::default();
         self.connection.batch_execute("ROLLBACK").map_err(StoreError::database("roll back"))
     }
 
@@ -133,7 +132,7 @@ impl Writer {
         self.connection = self.shared.install(staged, aside)?;
         self.head = log::head(&mut self.connection)?;
         self.shared.note_committed(self.head.map_or(0, |head| head.last.seq));
-        self.audiences = Audiences::default();
+        self.memory = Memory::default();
         self.summary()?.ok_or_else(|| StoreError::damaged(staged, "the snapshot has no log"))
     }
 
@@ -180,8 +179,8 @@ impl Writer {
             log::append(&mut self.connection, entry, opens_epoch)?;
             let mut digest = before.map_or(ZERO, |head| head.digest);
             if let Payload::Update(payload) = &entry.payload {
-                let audiences = &mut self.audiences;
-                let done = apply::apply(&mut self.connection, audiences, entry, payload, digest)?;
+                let memory = &mut self.memory;
+                let done = apply::apply(&mut self.connection, memory, entry, payload, digest)?;
                 digest = done.digest;
                 applied.results.push((entry.seq, done.result));
                 applied.changes.extend(done.changes);

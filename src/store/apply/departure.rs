@@ -88,7 +88,7 @@ fn acquaintances(
 ) -> Result<Vec<AccountId>, Stop> {
     let mut found = BTreeSet::new();
     for conversation in own {
-        let audience = context.audiences.of(context.connection, conversation)?;
+        let audience = context.memory.audiences.of(context.connection, conversation)?;
         found.extend(audience.accounts().iter().copied());
     }
     found.remove(&account.public_id()?);

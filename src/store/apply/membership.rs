@@ -124,7 +124,7 @@ pub(super) fn admit(
         &[account.id.into(), room.id.into(), joined_seq.into(), read_seq.into(), time.into()],
     );
     note_membership(context, room, account.id, true)?;
-    context.audiences.add(room.id, account.public_id()?, joined_seq);
+    context.memory.audiences.add(room.id, account.public_id()?, joined_seq);
     tell(context, room, account, true)
 }
 
@@ -192,7 +192,7 @@ pub(super) fn go(
     context.record("members", &[account.id.into(), room.id.into()]);
     note_membership(context, room, account.id, false)?;
     tell(context, room, account, false)?;
-    context.audiences.remove(room.id, account.public_id()?);
+    context.memory.audiences.remove(room.id, account.public_id()?);
     Ok(())
 }
 
@@ -213,7 +213,8 @@ fn tell(
     account: &AccountRow,
     member: bool,
 ) -> Result<(), Stop> {
-    let audience = context.audiences.of(context.connection, room)?.with(account.public_id()?);
+    let audience =
+        context.memory.audiences.of(context.connection, room)?.with(account.public_id()?);
     let name = rooms::room_name(room)?;
     let account: AccountName = account.name()?;
     context.tell(audience, ChangeKind::MembershipChanged { room: name, account, member });

@@ -52,7 +52,7 @@ pub(super) fn find(
     let mut found = Mentioned::new();
     for names in mentionable(body) {
         for name in names {
-            let account = rows::account_by_username(context.connection, name.as_str())?;
+            let account = context.memory.people.named(context.connection, name.as_str())?;
             let Some(account) = account else { continue };
             if rows::member(context.connection, account.id, conversation)?.is_some() {
                 if let AccountName::Named(username) = account.name()?

@@ -15,6 +15,7 @@ mod membership;
 mod mentions;
 mod merge;
 mod password;
+mod people;
 mod remove;
 mod requests;
 mod room;
@@ -22,10 +23,11 @@ mod send;
 mod session;
 mod surroundings;
 
-pub(super) use audiences::Audiences;
+use audiences::Audiences;
 #[cfg(test)]
 pub(super) use departure::BODIES_AT_ONCE as BODIES_WITH_AN_ACCOUNT;
 use diesel::SqliteConnection;
+use people::People;
 
 use super::{
     digest::{Recorder, Value},
@@ -44,10 +46,18 @@ pub(super) struct Done {
     pub(super) changes: Vec<Change>,
 }
 
+/// What the writer keeps of the tables beside them, the open transaction included. It is begun anew after
+/// a roll-back, and when another database is put in its place.
+#[derive(Default)]
+pub(super) struct Memory {
+    audiences: Audiences,
+    people: People,
+}
+
 /// Applies one update of the log after the tables had this digest.
 pub(super) fn apply(
     connection: &mut SqliteConnection,
-    audiences: &mut Audiences,
+    memory: &mut Memory,
     entry: &Entry,
     payload: &[u8],
     digest: Hash,
@@ -56,7 +66,7 @@ pub(super) fn apply(
         .map_err(|error| StoreError::BadEntry { seq: entry.seq, reason: error.to_string() })?;
     let mut context = Context {
         connection,
-        audiences,
+        memory,
         recorder: Recorder::after(digest, entry.seq),
         epoch: entry.epoch,
         position: entry.seq as i64,
@@ -69,6 +79,7 @@ pub(super) fn apply(
         Err(Stop::Refused(refusal)) => Err(refusal),
         Err(Stop::Failed(error)) => return Err(error),
     };
+    context.memory.people.heed(&update.command);
     let digest = context.recorder.finish(&requests::digested(&result));
     Ok(Done { digest, result, changes: context.changes })
 }
@@ -137,7 +148,7 @@ fn act(
 /// What a command works with.
 struct Context<'a> {
     connection: &'a mut SqliteConnection,
-    audiences: &'a mut Audiences,
+    memory: &'a mut Memory,
     recorder: Recorder,
     epoch: Epoch,
     /// The entry's place in the log: the key of every row that it creates.

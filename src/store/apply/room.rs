@@ -169,7 +169,7 @@ pub(super) fn close(
     room: &ConversationRow,
     time: i64,
 ) -> Result<(), Stop> {
-    let audience = context.audiences.of(context.connection, room)?;
+    let audience = context.memory.audiences.of(context.connection, room)?;
     let members = everybody(context, room)?;
     update_row(conversations::table.find(room.id))
         .set((
@@ -189,7 +189,7 @@ pub(super) fn close(
         note_membership(context, room, member.id, false)?;
         names.insert(member.public_id()?, member.name()?);
     }
-    context.audiences.forget(room.id);
+    context.memory.audiences.forget(room.id);
     let kind = ChangeKind::RoomDeleted { room: rooms::room_name(room)?, members: names };
     context.tell(audience, kind);
     Ok(())
@@ -255,7 +255,7 @@ pub(super) fn write(context: &mut Context<'_>, room: &ConversationRow) -> Result
             open_seq.into(),
         ],
     );
-    let audience = context.audiences.of(context.connection, room)?;
+    let audience = context.memory.audiences.of(context.connection, room)?;
     let kind = ChangeKind::RoomChanged(Box::new(rooms::room_state(context.connection, room)?));
     context.tell(audience, kind);
     Ok(())

@@ -1,5 +1,7 @@
 //! Sending messages.
 
+use std::sync::Arc;
+
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, insert_into,
     update,
@@ -27,7 +29,7 @@ struct Destination {
     /// `None` for a direct conversation that nobody has begun.
     conversation: Option<ConversationRow>,
     /// The other side of a direct conversation.
-    other: Option<AccountRow>,
+    other: Option<Arc<AccountRow>>,
     place: Place,
 }
 
@@ -69,7 +71,7 @@ pub(super) fn send(
     let at = Spot { conversation, message: context.position, seq: message.seq };
     mentions::note(context, at, &mentioned)?;
     let told = match (&destination.other, &destination.conversation) {
-        (None, Some(room)) => context.audiences.of(context.connection, room)?,
+        (None, Some(room)) => context.memory.audiences.of(context.connection, room)?,
         (Some(other), _) => vec![sender.public_id()?, other.public_id()?].into(),
         (None, None) => unreachable!("a room exists before a message reaches it"),
     };
@@ -85,7 +87,9 @@ fn destination(
 ) -> Result<Destination, Stop> {
     match name {
         ConversationName::Direct(AccountName::Named(username)) => {
-            let other = rows::account_by_username(context.connection, username.as_str())?
+            let people = &mut context.memory.people;
+            let other = people
+                .named(context.connection, username.as_str())?
                 .ok_or(Refusal::NoSuchAccount)?;
             let conversation = rows::direct_conversation(context.connection, sender.id, other.id)?;
             let place = Place::Direct([sender.side()?, other.side()?]);
@@ -195,13 +199,7 @@ pub(super) fn insert(
         ))
         .run_prepared(context.connection)
         .map_err(StoreError::database("move a conversation's end"))?;
-    let own_after: Option<i64> = update(members::table.find((sender.id, conversation)))
-        .set(members::own_after.eq(members::own_after + 1))
-        .returning(members::own_after)
-        .prepared()
-        .get_result(context.connection)
-        .optional()
-        .map_err(StoreError::database("count an own message"))?;
+    let own_after = count_own(context, sender, conversation)?;
     context.recorder.row(
         "messages",
         &[
@@ -216,4 +214,25 @@ pub(super) fn insert(
     );
     context.record("members", &[sender.id.into(), conversation.into(), own_after.into()]);
     Ok(())
+}
+
+/// One message more that the sender need not read. (Two statements, for one that returns what it wrote makes
+/// a table for it each time.)
+fn count_own(
+    context: &mut Context<'_>,
+    sender: &AccountRow,
+    conversation: i64,
+) -> Result<Option<i64>, Stop> {
+    let membership = members::table.find((sender.id, conversation));
+    let before: Option<i64> = membership
+        .select(members::own_after)
+        .first(context.connection)
+        .optional()
+        .map_err(StoreError::database("read the count of own messages"))?;
+    let Some(before) = before else { return Ok(None) };
+    update(membership)
+        .set(members::own_after.eq(before + 1))
+        .run_prepared(context.connection)
+        .map_err(StoreError::database("count an own message"))?;
+    Ok(Some(before + 1))
 }

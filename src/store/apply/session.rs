@@ -1,5 +1,7 @@
 //! Sessions: who acts, and how sessions begin and end.
 
+use std::sync::Arc;
+
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
     SelectableHelper as _, delete, insert_into, insert_or_ignore_into, update,
@@ -25,15 +27,14 @@ pub(super) struct Actor {
 
 /// Who acts, by the update's session. One that has ended is good for a repeat of the call that ended it,
 /// and nothing else.
-pub(super) fn actor(context: &mut Context<'_>, update: &Update) -> Result<Actor, Stop> {
+pub(super) fn actor(context: &mut Context<'_>, update: &Update) -> Result<Arc<Actor>, Stop> {
     let id = update.session.ok_or(Refusal::NoSession)?;
-    let session = rows::session_by_id(context.connection, id)?.ok_or(Refusal::NoSession)?;
-    let account = rows::account_by_key(context.connection, session.account)?;
-    let ended = session.end_time.is_some() || account.deleted;
-    if ended && !(ends_itself(update) && requests::is_known(context, update, &account)?) {
+    let actor = context.memory.people.actor(context.connection, id)?.ok_or(Refusal::NoSession)?;
+    let ended = actor.session.end_time.is_some() || actor.account.deleted;
+    if ended && !(ends_itself(update) && requests::is_known(context, update, &actor.account)?) {
         return Err(Refusal::NoSession.into());
     }
-    Ok(Actor { account, session })
+    Ok(actor)
 }
 
 /// Whether the call ends the session that makes it.

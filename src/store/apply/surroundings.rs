@@ -38,7 +38,7 @@ impl Surroundings {
         context: &mut Context<'_>,
         message: &MessageRow,
     ) -> Result<Audience, Stop> {
-        context.audiences.of_message(context.connection, message, &self.audience)
+        context.memory.audiences.of_message(context.connection, message, &self.audience)
     }
 
     /// Those of them who have not removed it from their view: to whoever did, it does not come back.
@@ -105,7 +105,7 @@ impl Atlas {
         let row = rows::conversation_by_key(context.connection, conversation)?;
         let surroundings = Surroundings {
             place: rows::place(context.connection, &row)?,
-            audience: context.audiences.of(context.connection, &row)?,
+            audience: context.memory.audiences.of(context.connection, &row)?,
             conversation: row,
         };
         self.0.insert(conversation, surroundings.clone());

@@ -14,6 +14,7 @@ use crate::{
     store::{
         error::StoreError,
         pool::Reader,
+        prepared::no,
         rows::{self, AccountRow},
         schema::{accounts, aliases},
     },
@@ -81,7 +82,7 @@ impl Reader {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let found: Vec<AccountRow> = accounts::table
-            .filter(accounts::deleted.eq(diesel::dsl::sql::<Bool>("0")))
+            .filter(accounts::deleted.eq(no()))
             .filter(accounts::username.gt(after))
             .filter(Matches::new(
                 accounts::username,

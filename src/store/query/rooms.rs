@@ -4,7 +4,7 @@ use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, QueryDsl as _,
     RunQueryDsl as _, SelectableHelper as _, SqliteConnection,
     dsl::{exists, sql},
-    sql_types::{BigInt, Bool, Text},
+    sql_types::Text,
 };
 
 use super::{
@@ -21,7 +21,8 @@ use crate::{
     store::{
         error::StoreError,
         pool::Reader,
-        rows::{self, AccountRow, ConversationRow},
+        prepared::{no, number},
+        rows::{self, AccountRow, ConversationRow, ROOM},
         schema::{accounts, conversations, members},
     },
 };
@@ -50,8 +51,8 @@ impl Reader {
                 .filter(members::conversation.eq(conversations::id)),
         );
         let found: Vec<ConversationRow> = conversations::table
-            .filter(conversations::kind.eq(sql::<BigInt>("2")))
-            .filter(conversations::deleted.eq(sql::<Bool>("0")))
+            .filter(conversations::kind.eq(number::<ROOM>()))
+            .filter(conversations::deleted.eq(no()))
             .filter(conversations::name.gt(after))
             .filter(Matches::new(
                 conversations::name,

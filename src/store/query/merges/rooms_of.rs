@@ -3,7 +3,7 @@
 
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
-    SelectableHelper as _, dsl::sql, sql_types::BigInt,
+    SelectableHelper as _,
 };
 
 use super::Translator;
@@ -14,8 +14,9 @@ use crate::{
     store::{
         aliases,
         error::StoreError,
+        prepared::number,
         rooms,
-        rows::{self, ConversationRow},
+        rows::{self, ConversationRow, ROOM},
         schema::{conversations, membership_changes},
     },
 };
@@ -56,7 +57,7 @@ impl Translator<'_> {
         let columns =
             (ConversationRow::as_select(), conversations::create_time, conversations::delete_time);
         let connection = &mut self.reader.connection;
-        let open = || conversations::table.filter(conversations::kind.eq(sql::<BigInt>("2")));
+        let open = || conversations::table.filter(conversations::kind.eq(number::<ROOM>()));
         let mut found: Option<Found> = open()
             .filter(conversations::id.eq(key))
             .select(columns)
