@@ -13,17 +13,17 @@
 mod harness;
 mod program;
 mod rooms;
+#[allow(dead_code)]
+mod usage;
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use chinwag::wire::chat::{Event, SubscribeRequest, event::Kind};
 use tokio::task::JoinSet;
 use tonic::Streaming;
 
 use harness::{Cluster, Door, User, all};
+use usage::resident_kib;
 
 const OWN: usize = 1_000;
 /// With the others as many as a server takes by default.
@@ -127,10 +127,4 @@ fn words(times: &[Duration]) -> String {
 
 fn report(what: &str, count: usize, kib: i64) {
     println!("{count} subscribers on {what}: {:.1} KiB each", kib as f64 / count.max(1) as f64);
-}
-
-fn resident_kib(pid: u32) -> i64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process of ours");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says so");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }

@@ -1,10 +1,18 @@
-//! How many sends a second three servers acknowledge, beside what this machine can do at all.
+//! How many sends a second three servers acknowledge, and what each costs, beside what this machine can do
+//! at all.
 //!
-//! `cargo bench --bench throughput [-- --seconds N --clients 1,16]`. Three server processes on one machine, every
-//! commit synced to its disk; the load comes from this process, over one connection a client, with one
-//! call outstanding on each. Beside it stand, from the same run, how often the disk syncs in a second,
-//! and what a bare gRPC echo in another process answers to the same calls. Numbers of machines that do
-//! other work at the same time mean nothing.
+//! ```text
+//! cargo bench --bench throughput [-- --seconds N --clients 1,16,64,256 --shared 64,256
+//!     --sync-delay MS --json FILE]
+//! ```
+//!
+//! Three server processes on one machine, every commit synced to its disk; the load comes from this
+//! process, with one call outstanding a client: over a connection each, then over 16 connections together.
+//! Beside it stand, from the same run, how often the disk syncs in a second, what the store of one server
+//! takes without a network, and what a bare gRPC echo in another process answers to the same calls over
+//! the same connections. With `--sync-delay` every sync of the servers takes so many milliseconds more,
+//! for most disks are slower than this machine's. Numbers of machines that do other work at the same time
+//! mean nothing.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -12,31 +20,55 @@ mod echo;
 #[allow(dead_code, unused_imports)]
 #[path = "../it/harness/mod.rs"]
 mod harness;
+mod limits;
+mod load;
 mod program;
+mod usage;
 
-use std::{
-    env,
-    fs::File,
-    io::Write as _,
-    path::Path,
-    time::{Duration, Instant},
+use std::{env, fs, path::PathBuf, time::Duration};
+
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::{
+    harness::{Cluster, Options, User, all, compile_shim, database},
+    load::{BODY, Load, Measured},
+    usage::{Usage, resident_kib},
 };
 
-use chinwag::wire::chat::SendMessageRequest;
-use hdrhistogram::Histogram;
-use tokio::task::JoinSet;
+const CLIENTS: &str = "1,16,64,256";
+const SHARED: &str = "64,256";
+/// What the latter share.
+const CONNECTIONS: usize = 16;
 
-use crate::harness::{Cluster, Door, User, request_id};
+/// Everything that was measured.
+#[derive(Serialize)]
+struct Report {
+    sync_delay_ms: usize,
+    /// 4 KiB appended each time.
+    disk_syncs_a_second: f64,
+    /// Without a network, 100 and 1,000 messages a transaction.
+    store_alone_a_second: [f64; 2],
+    rows: Vec<Row>,
+    /// By one follower, over the whole run.
+    bytes_written_a_send: f64,
+    bytes_kept_a_send: f64,
+    bytes_of_search_index_a_send: f64,
+    leader_resident_mib: f64,
+}
 
-/// So many clients at the same time, each with its own connection, unless the caller says otherwise.
-const CLIENTS: [usize; 4] = [1, 16, 64, 256];
-const BODY: usize = 100;
-const WARM_UP: Duration = Duration::from_millis(500);
-
-/// What came of one load.
-struct Measured {
-    per_second: f64,
-    latency: Histogram<u64>,
+/// One load.
+#[derive(Serialize)]
+struct Row {
+    clients: usize,
+    connections: usize,
+    sends: Measured,
+    echoes: Measured,
+    /// Seconds on a processor a thousand sends.
+    leader_cpu: f64,
+    /// Of each.
+    follower_cpu: f64,
+    callers_cpu: f64,
 }
 
 fn main() {
@@ -44,99 +76,146 @@ fn main() {
     if env::args().any(|argument| argument == echo::FLAG) {
         return runtime.block_on(echo::serve());
     }
-    let seconds = program::number("--seconds", 4) as u64;
-    let clients = program::option("--clients").map_or(CLIENTS.to_vec(), |text| {
-        text.split(',').map(|part| part.parse().expect("a number")).collect()
-    });
-    runtime.block_on(compare(Duration::from_secs(seconds), &clients));
+    runtime.block_on(compare());
 }
 
-async fn compare(duration: Duration, rows: &[usize]) {
-    let cluster = Cluster::start().await;
-    let most = rows.iter().copied().max().expect("some clients").max(2);
-    println!("three servers, {BODY}-byte messages, {} s a row", duration.as_secs());
-    println!("this disk: {:.0} syncs of 4 KiB a second", syncs_a_second(cluster.folder()));
+async fn compare() {
+    let duration = Duration::from_secs(program::number("--seconds", 4) as u64);
+    let delay = program::number("--sync-delay", 0);
+    let (own, shared) = (numbers("--clients", CLIENTS), numbers("--shared", SHARED));
+    let loads: Vec<(usize, usize)> = own
+        .into_iter()
+        .map(|clients| (clients, clients))
+        .chain(shared.into_iter().map(|clients| (clients, CONNECTIONS.min(clients))))
+        .collect();
+    let tools = tempfile::tempdir().expect("a folder");
+    let mut report = Report {
+        sync_delay_ms: delay,
+        disk_syncs_a_second: limits::syncs_a_second(tools.path()),
+        store_alone_a_second: [100, 1_000]
+            .map(|batch| limits::store_alone(tools.path(), batch, &"x".repeat(BODY))),
+        rows: Vec::new(),
+        bytes_written_a_send: 0.0,
+        bytes_kept_a_send: 0.0,
+        bytes_of_search_index_a_send: 0.0,
+        leader_resident_mib: 0.0,
+    };
+    tell_limits(&report);
+    let mut cluster = Cluster::start_with(slowed(&tools, delay)).await;
+    let most = loads.iter().map(|load| load.0).max().expect("some clients").max(2);
     let mut tokens = Vec::new();
     for number in 0..most {
-        tokens.push(User::create(&cluster, &format!("client-{number}")).await.token);
+        tokens.push(User::create(&cluster, &load::name(number)).await.token);
     }
-    let leader = cluster.address(cluster.leader().await);
+    let leader = cluster.in_sync(all()).await;
+    let address = cluster.address(leader);
+    let follower = all().find(|id| *id != leader).expect("three servers");
+    let [leads, follows] = [leader, follower].map(|id| cluster.process(id).id());
     let echo = echo::Process::start();
-
-    println!("\n            acknowledged sends              bare echo");
-    println!("clients   a second   p50 ms   p99 ms   a second   p50 ms   p99 ms");
-    for &clients in rows {
-        let sends = load(&leader, &tokens[..clients], duration).await;
-        let echoes = load(echo.address(), &tokens[..clients], duration).await;
-        println!(
-            "{clients:7} {:10.0} {:8.2} {:8.2} {:10.0} {:8.2} {:8.2}",
-            sends.per_second,
-            sends.milliseconds(0.5),
-            sends.milliseconds(0.99),
-            echoes.per_second,
-            echoes.milliseconds(0.5),
-            echoes.milliseconds(0.99),
-        );
-    }
-}
-
-impl Measured {
-    fn milliseconds(&self, quantile: f64) -> f64 {
-        Duration::from_micros(self.latency.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
-    }
-}
-
-/// One client for every token, each sending to the next one, one call at a time.
-async fn load(address: &str, tokens: &[String], duration: Duration) -> Measured {
-    let mut clients = JoinSet::new();
-    let begin = Instant::now() + WARM_UP;
-    for (number, token) in tokens.iter().enumerate() {
-        let to = format!("@client-{}", (number + 1) % tokens.len().max(2));
-        clients.spawn(client(Door::to(address).with(token), to, begin, duration));
-    }
-    let mut latency = histogram();
-    while let Some(one) = clients.join_next().await {
-        latency.add(one.expect("no call failed")).expect("the same bounds");
-    }
-    Measured { per_second: latency.len() as f64 / duration.as_secs_f64(), latency }
-}
-
-/// Sends until the time is over; counts what was acknowledged after the warm-up and before the end.
-async fn client(door: Door, to: String, begin: Instant, duration: Duration) -> Histogram<u64> {
-    let mut messages = door.messages();
-    let mut latency = histogram();
-    let body = "x".repeat(BODY);
-    loop {
-        let request = SendMessageRequest {
-            request_id: request_id(),
-            conversation: to.clone(),
-            body: body.clone(),
-            reply_to: String::new(),
+    let (before, files) = (Usage::of(Some(follows)), sizes(&cluster, follower));
+    let mut sent = 0;
+    for (clients, connections) in loads {
+        let load = Load { tokens: &tokens[..clients], connections, duration };
+        let measured = || [Some(leads), Some(follows), None].map(Usage::of);
+        let earlier = measured();
+        let sends = load.run(&address).await;
+        let now = measured();
+        sent += sends.all;
+        let cpu = |who: usize| (now[who] - earlier[who]).cpu * 1_000.0 / sends.all as f64;
+        let row = Row {
+            clients,
+            connections,
+            leader_cpu: cpu(0),
+            follower_cpu: cpu(1),
+            callers_cpu: cpu(2),
+            echoes: load.run(echo.address()).await,
+            sends,
         };
-        let sent = Instant::now();
-        messages.send_message(request).await.expect("acknowledged");
-        let now = Instant::now();
-        if now >= begin + duration {
-            return latency;
-        }
-        if now >= begin {
-            latency.saturating_record(u64::try_from((now - sent).as_micros()).expect("short"));
-        }
+        tell(&row);
+        report.rows.push(row);
+    }
+    report.leader_resident_mib = resident_kib(leads) as f64 / 1_024.0;
+    let a_send = |bytes: u64| bytes as f64 / sent as f64;
+    report.bytes_written_a_send = a_send((Usage::of(Some(follows)) - before).written);
+    cluster.stop_all().await;
+    let grown = sizes(&cluster, follower);
+    report.bytes_kept_a_send = a_send(grown[0].saturating_sub(files[0]));
+    report.bytes_of_search_index_a_send = a_send(grown[1].saturating_sub(files[1]));
+    tell_the_rest(&report);
+    if let Some(path) = program::option("--json") {
+        let text = serde_json::to_string_pretty(&report).expect("numbers");
+        fs::write(path, text).expect("a file that may be written");
     }
 }
 
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_max(60_000_000, 3).expect("good bounds")
+fn numbers(option: &str, usual: &str) -> Vec<usize> {
+    let text = program::option(option).unwrap_or_else(|| usual.to_owned());
+    let words = text.split(',').filter(|word| !word.is_empty());
+    words.map(|word| word.parse().expect("a number")).collect()
 }
 
-/// How often this disk syncs in a second, a page appended each time.
-fn syncs_a_second(folder: &Path) -> f64 {
-    let mut file = File::create(folder.join("syncs")).expect("writable");
-    let (begin, mut count) = (Instant::now(), 0);
-    while begin.elapsed() < Duration::from_secs(1) {
-        file.write_all(&[0x5a; 4096]).expect("writable");
-        file.sync_data().expect("the disk syncs");
-        count += 1;
+/// Servers whose syncs take so much longer.
+fn slowed(tools: &TempDir, delay: usize) -> Options {
+    let mut options = Options::default();
+    if delay > 0 {
+        let library = compile_shim(tools.path()).unwrap_or_else(|why| panic!("{why}"));
+        let order = tools.path().join("order");
+        fs::write(&order, format!("slow {delay}")).expect("writable");
+        options.environment = vec![
+            ("LD_PRELOAD", library.display().to_string()),
+            ("SYNC_SHIM", order.display().to_string()),
+        ];
     }
-    f64::from(count) / begin.elapsed().as_secs_f64()
+    options
+}
+
+/// Of a server's database and of its search index, without what waits in their write-ahead logs.
+fn sizes(cluster: &Cluster, id: u32) -> [u64; 2] {
+    let size = |path: PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+    [size(database(cluster, id)), size(cluster.data(id).join("search.db"))]
+}
+
+fn tell_limits(report: &Report) {
+    let [hundred, thousand] = report.store_alone_a_second;
+    println!("three servers, {BODY}-byte messages, {} ms more a sync", report.sync_delay_ms);
+    println!("this disk: {:.0} syncs of 4 KiB a second", report.disk_syncs_a_second);
+    println!(
+        "one store alone: {hundred:.0} sends a second at 100 a transaction, {thousand:.0} at 1,000"
+    );
+    println!(
+        "\n                acknowledged sends, ms              CPU s a thousand   bare echo, ms            of"
+    );
+    println!(
+        "clients conns  a second   p50   p99  p99.9  leader follower callers  a second   p50   p99   echo"
+    );
+}
+
+fn tell(row: &Row) {
+    let Row { sends, echoes, .. } = row;
+    println!(
+        "{:7} {:5} {:9.0} {:5.2} {:5.1} {:6.1} {:7.3} {:8.3} {:7.3} {:9.0} {:5.2} {:5.1} {:6.2}",
+        row.clients,
+        row.connections,
+        sends.a_second,
+        sends.p50_ms,
+        sends.p99_ms,
+        sends.p999_ms,
+        row.leader_cpu,
+        row.follower_cpu,
+        row.callers_cpu,
+        echoes.a_second,
+        echoes.p50_ms,
+        echoes.p99_ms,
+        sends.a_second / echoes.a_second,
+    );
+}
+
+fn tell_the_rest(report: &Report) {
+    println!(
+        "\na follower wrote {:.0} bytes a send and keeps {:.0}, and {:.0} of search index; the leader holds {:.0} MiB",
+        report.bytes_written_a_send,
+        report.bytes_kept_a_send,
+        report.bytes_of_search_index_a_send,
+        report.leader_resident_mib,
+    );
 }

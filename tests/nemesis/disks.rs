@@ -1,9 +1,9 @@
 //! Disks that fill, fail or take long.
 //!
-//! Failing and slow syncs come from a small library in C (tests/shim), which is compiled here and loaded
-//! into the servers; a full disk is a file system in memory that shrinks to what is on it, which one server has its data on. Where
-//! the machine has no C compiler, or does not let this user mount anything, these faults are left out, and
-//! the report says so.
+//! Failing and slow syncs come from a small library in C (tests/shim), which is loaded into the servers; a
+//! full disk is a file system in memory that shrinks to what is on it, which one server has its data on.
+//! Where the machine has no C compiler, or does not let this user mount anything, these faults are left out,
+//! and the report says so.
 
 use std::{
     fs,
@@ -15,26 +15,6 @@ use std::{
 const ROOM_MIB: u64 = 2_048;
 /// Below the reserve of 64 MiB.
 const NEARLY_FULL_MIB: u64 = 40;
-
-/// Compiles the library that disturbs syncs.
-///
-/// # Errors
-/// In words, why there is none.
-pub(crate) fn compile_shim(folder: &Path) -> Result<PathBuf, String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/sync.c");
-    let library = folder.join("sync.so");
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O2", "-o"])
-        .args([&library, &source])
-        .arg("-ldl")
-        .output()
-        .map_err(|error| format!("no C compiler (cc): {error}"))?;
-    if compiled.status.success() {
-        Ok(library)
-    } else {
-        Err(format!("cc failed: {}", String::from_utf8_lossy(&compiled.stderr)))
-    }
-}
 
 /// A disk whose size is at the nemesis' will, mounted; it goes when this is dropped.
 pub(crate) struct SmallDisk(PathBuf);

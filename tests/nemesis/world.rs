@@ -6,8 +6,8 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
-    disks::{SmallDisk, compile_shim},
-    harness::{Cluster, Load, Options, People, all, free_ports, until, wipe},
+    disks::SmallDisk,
+    harness::{Cluster, Load, Options, People, all, compile_shim, free_ports, until, wipe},
     net::Net,
     times::{Kind, Times},
 };

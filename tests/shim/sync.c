@@ -1,5 +1,6 @@
 /*
- * Disturbs the syncs of one process, to be preloaded (LD_PRELOAD) into it by tests/nemesis.
+ * Disturbs the syncs of one process, to be preloaded (LD_PRELOAD) into it by tests/nemesis
+ * and tests/bench.
  *
  * While the file that SYNC_SHIM names exists, it says what happens to fsync and fdatasync:
  * "fail" lets them fail with EIO, "slow N" lets them take N milliseconds longer.

@@ -18,6 +18,7 @@ mod options;
 mod process;
 mod receiver;
 mod seat;
+mod shim;
 mod wait;
 
 pub(crate) use cluster::{Cluster, all, free_ports};
@@ -30,6 +31,7 @@ pub(crate) use options::Options;
 pub(crate) use process::Exit;
 pub(crate) use receiver::Receiver;
 pub(crate) use seat::{PASSWORD, User};
+pub(crate) use shim::compile_shim;
 pub(crate) use wait::{until, within};
 
 /// A new request id.
