@@ -8,11 +8,12 @@
 //!
 //! The decisions stand in pure code that is handed time and chance: `route` (which server),
 //! `attempts` (one call), `resume` (one subscription), `failure` (what a gRPC status tells). The
-//! rest is a thin shell around tonic: `transport` carries them out; `calls`, `accounts` and
-//! `conversations` give them types.
+//! rest is a thin shell around tonic: `transport` carries them out; `calls`, `accounts`,
+//! `conversations` and `bulk` give them types.
 
 mod accounts;
 mod attempts;
+mod bulk;
 mod calls;
 mod conversations;
 mod error;
@@ -45,6 +46,7 @@ pub mod decisions {
 }
 
 pub use self::{
+    bulk::Outgoing,
     calls::{Page, ServerAnswer},
     error::{Error, FieldViolation, Refusal},
     route::Notice,

@@ -51,17 +51,37 @@ pub struct NodeHandle {
     pub(super) store: Store,
 }
 
+/// An update on its way.
+#[derive(Debug)]
+pub struct Underway(oneshot::Receiver<Result<Executed, Refused>>);
+
+impl Underway {
+    /// What became of it; given once. Who stops waiting may wait again.
+    ///
+    /// # Errors
+    /// As of [`NodeHandle::execute`].
+    pub async fn outcome(&mut self) -> Result<Executed, Refused> {
+        (&mut self.0).await.map_err(|_| Refused::OutcomeUnknown)?
+    }
+}
+
 impl NodeHandle {
     /// Brings an update into the log and waits for its outcome.
     ///
     /// # Errors
     /// [`Refused::OutcomeUnknown`] if it may or may not take effect; the others mean that it never does.
     pub async fn execute(&self, payload: Bytes) -> Result<Executed, Refused> {
+        self.begin(payload).await?.outcome().await
+    }
+
+    /// Sends an update on its way; those of one caller come into the log in the order of these calls.
+    /// Waits while too many are on theirs.
+    ///
+    /// # Errors
+    /// It never takes effect.
+    pub async fn begin(&self, payload: Bytes) -> Result<Underway, Refused> {
         self.election_over().await;
-        let (reply, answer) = oneshot::channel();
-        let request = Request::Execute { payload, reply };
-        self.requests.send(request).await.map_err(|_| Refused::ShuttingDown)?;
-        answer.await.map_err(|_| Refused::OutcomeUnknown)?
+        self.enqueue(payload).await
     }
 
     /// Brings updates into the log in this order, and waits until all are committed.
@@ -69,17 +89,21 @@ impl NodeHandle {
     /// # Errors
     /// When one of them was not taken, or its outcome is unknown: any of them may take effect.
     pub async fn execute_all(&self, payloads: Vec<Bytes>) -> Result<(), Refused> {
-        let mut answers = Vec::with_capacity(payloads.len());
+        let mut begun = Vec::with_capacity(payloads.len());
         for payload in payloads {
-            let (reply, answer) = oneshot::channel();
-            let request = Request::Execute { payload, reply };
-            self.requests.send(request).await.map_err(|_| Refused::ShuttingDown)?;
-            answers.push(answer);
+            begun.push(self.enqueue(payload).await?);
         }
-        for answer in answers {
-            answer.await.map_err(|_| Refused::OutcomeUnknown)??;
+        for mut one in begun {
+            one.outcome().await?;
         }
         Ok(())
+    }
+
+    async fn enqueue(&self, payload: Bytes) -> Result<Underway, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Execute { payload, reply };
+        self.requests.send(request).await.map_err(|_| Refused::ShuttingDown)?;
+        Ok(Underway(answer))
     }
 
     /// Waits until everything that was acknowledged before this call can be read here, and it is sure

@@ -28,6 +28,6 @@ mod transfer;
 
 pub use desk::{Action, Desk, Executed, Input, Refused};
 pub use driver::{LinkSettings, Parts, Running, boot_clock, start};
-pub use handle::{NodeHandle, Standing};
+pub use handle::{NodeHandle, Standing, Underway};
 pub use hub::{Changes, Ended, Hub, News, Subscription};
 pub use sessions::{Moment, Sessions, TokenOwner};

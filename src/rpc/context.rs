@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tonic::{Status, metadata::MetadataMap};
 
@@ -16,7 +17,7 @@ use crate::{
         Refusal, RequestId, RequestKey, SessionId, Timestamp, TokenHash, Update, Username,
     },
     cluster::ServerId,
-    node::{Moment, NodeHandle, Refused, TokenOwner},
+    node::{Moment, NodeHandle, Refused, TokenOwner, Underway},
     store::{Reader, StoreError},
     wire,
 };
@@ -168,12 +169,33 @@ impl Context {
         session: Option<SessionId>,
         command: Command,
     ) -> Result<Result<Outcome, Refusal>, Status> {
-        let request = command.fingerprint().map(|fingerprint| RequestKey { id, fingerprint });
-        let update = Update { time: now(), request, session, command };
-        let payload = wire::update::encode(&update);
-        let executed = self.node.execute(payload).await;
+        let executed = self.node.execute(encoded(id, session, command)).await;
         Ok(executed.map_err(|error: Refused| errors::refused(error, self))?.result)
     }
+
+    /// Sends a command on its way into the log.
+    pub(super) async fn begin(
+        &self,
+        request_id: &str,
+        session: Option<SessionId>,
+        command: Command,
+    ) -> Result<Underway, Status> {
+        let id = request_id_of(request_id)?;
+        let begun = self.node.begin(encoded(id, session, command)).await;
+        begun.map_err(|error| errors::refused(error, self))
+    }
+
+    /// What became of a command on its way.
+    pub(super) async fn outcome(&self, underway: &mut Underway) -> Result<Outcome, Status> {
+        let executed = underway.outcome().await.map_err(|error| errors::refused(error, self))?;
+        executed.result.map_err(errors::refusal)
+    }
+}
+
+/// The update that a call makes, with the time of now.
+fn encoded(id: RequestId, session: Option<SessionId>, command: Command) -> Bytes {
+    let request = command.fingerprint().map(|fingerprint| RequestKey { id, fingerprint });
+    wire::update::encode(&Update { time: now(), request, session, command })
 }
 
 /// The caller's request id; an empty one is drawn, and a retry is then the caller's risk.

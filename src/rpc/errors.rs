@@ -102,11 +102,6 @@ pub(super) fn search_not_ready() -> Status {
     unavailable(words.into(), "SEARCH_NOT_READY", HashMap::new())
 }
 
-/// What later versions bring.
-pub(super) fn not_yet(call: &str) -> Status {
-    Status::unimplemented(format!("{call} comes with a later version of this server"))
-}
-
 /// Something broke; the words are for the log, the caller only learns that it did.
 pub(super) fn internal(reason: &str) -> Status {
     tracing::error!(reason, "a call failed");
@@ -135,6 +130,11 @@ pub(super) fn leads_another_epoch() -> Status {
 /// A member's question got no answer in time.
 pub(super) fn unanswered() -> Status {
     Status::deadline_exceeded("the question was not answered in time")
+}
+
+/// The reason that a status names for programs; empty when it names none.
+pub(super) fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
 fn not_leader(leader: Option<ServerId>, context: &Context) -> Status {

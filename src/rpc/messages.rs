@@ -1,11 +1,11 @@
 //! `MessageService`.
 
-use std::pin::Pin;
-
-use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
+    bulk,
     context::{Context, message_ids, parse},
     errors,
 };
@@ -19,12 +19,13 @@ use crate::{
 
 pub(super) struct Messages {
     pub(super) context: Context,
+    /// Ends every stream.
+    pub(super) stop: CancellationToken,
 }
 
 #[tonic::async_trait]
 impl MessageService for Messages {
-    type SendMessagesStream =
-        Pin<Box<dyn Stream<Item = Result<proto::SendMessagesResponse, Status>> + Send>>;
+    type SendMessagesStream = ReceiverStream<Result<proto::SendMessagesResponse, Status>>;
 
     async fn send_message(
         &self,
@@ -32,22 +33,20 @@ impl MessageService for Messages {
     ) -> Result<Response<proto::SendMessageResponse>, Status> {
         let caller = self.context.caller(request.metadata()).await?;
         let request = request.into_inner();
-        let reply_to = match request.reply_to.as_str() {
-            "" => None,
-            id => Some(parse("reply_to", MessageId::parse(id))?),
-        };
-        let command = Command::SendMessage(SendMessage {
-            conversation: parse("conversation", ConversationName::parse(&request.conversation))?,
-            body: parse("body", Body::parse(request.body))?,
-            reply_to,
-        });
-        match self.context.execute(&request.request_id, Some(caller.session), command).await? {
-            Outcome::MessageSent(message) => {
-                let message = Some((*message).into());
-                Ok(Response::new(proto::SendMessageResponse { message }))
-            }
-            _ => Err(errors::internal("another call's outcome")),
-        }
+        let command = send_command(&request.conversation, request.body, &request.reply_to)?;
+        let outcome = self.context.execute(&request.request_id, Some(caller.session), command);
+        let message = Some(sent(outcome.await?)?);
+        Ok(Response::new(proto::SendMessageResponse { message }))
+    }
+
+    async fn send_messages(
+        &self,
+        request: Request<Streaming<proto::SendMessagesRequest>>,
+    ) -> Result<Response<Self::SendMessagesStream>, Status> {
+        let caller = self.context.caller(request.metadata()).await?;
+        let (context, stop) = (self.context.clone(), self.stop.clone());
+        let answers = bulk::serve(context, caller.session, request.into_inner(), stop);
+        Ok(Response::new(answers))
     }
 
     async fn list_messages(
@@ -95,13 +94,6 @@ impl MessageService for Messages {
         Ok(Response::new(proto::AcknowledgeMessagesResponse {}))
     }
 
-    async fn send_messages(
-        &self,
-        _: Request<Streaming<proto::SendMessagesRequest>>,
-    ) -> Result<Response<Self::SendMessagesStream>, Status> {
-        Err(errors::not_yet("SendMessages"))
-    }
-
     async fn edit_message(
         &self,
         request: Request<proto::EditMessageRequest>,
@@ -143,6 +135,29 @@ impl MessageService for Messages {
             next_page_token: page.next_page_token,
             snippets: snippets.into_iter().map(snippet).collect(),
         }))
+    }
+}
+
+/// The command of a message to send.
+pub(super) fn send_command(
+    conversation: &str,
+    body: String,
+    reply_to: &str,
+) -> Result<Command, Status> {
+    let reply_to = match reply_to {
+        "" => None,
+        id => Some(parse("reply_to", MessageId::parse(id))?),
+    };
+    let conversation = parse("conversation", ConversationName::parse(conversation))?;
+    let body = parse("body", Body::parse(body))?;
+    Ok(Command::SendMessage(SendMessage { conversation, body, reply_to }))
+}
+
+/// The message that was sent.
+pub(super) fn sent(outcome: Outcome) -> Result<proto::Message, Status> {
+    match outcome {
+        Outcome::MessageSent(message) => Ok((*message).into()),
+        _ => Err(errors::internal("another call's outcome")),
     }
 }
 

@@ -8,6 +8,7 @@
 //! **May not** decide what an update does (apply does), or answer a read before the barrier.
 
 mod accounts;
+mod bulk;
 mod context;
 mod conversations;
 mod cursor;
@@ -128,7 +129,7 @@ pub fn router(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let (reporter, health) = tonic_health::server::health_reporter();
-    tasks.spawn(report_health(reporter, node.clone(), stop));
+    tasks.spawn(report_health(reporter, node.clone(), stop.clone()));
 
     let add = move |answer| trailers::add(answer, node.clone());
     let router = Server::builder()
@@ -142,7 +143,7 @@ pub fn router(
         .add_service(ConversationServiceServer::new(conversations::Conversations {
             context: context.clone(),
         }))
-        .add_service(MessageServiceServer::new(messages::Messages { context }))
+        .add_service(MessageServiceServer::new(messages::Messages { context, stop }))
         .add_service(EventServiceServer::new(events))
         .add_service(ClusterServiceServer::new(status))
         .add_service(ReplicationServiceServer::with_interceptor(

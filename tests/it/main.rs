@@ -10,6 +10,7 @@ mod harness;
 
 mod accounts;
 mod bad_input;
+mod bulk;
 mod chat;
 mod cli;
 mod events;

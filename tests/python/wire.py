@@ -116,6 +116,14 @@ class Cluster:
                 self.rotate(error_info(error)[1].get("leader_address"))
                 time.sleep(0.01)
 
+    def stream(self, name, token, requests):
+        """All answers of the server that answered last to these requests over one stream."""
+        service, method = METHODS[name]
+        kind = GetMessageClass(method.input_type)
+        bound = getattr(STUB[service](self.channels[self.current]), name)
+        header = [("authorization", f"Bearer {token}")]
+        return list(bound((kind(**fields) for fields in requests), metadata=header, timeout=30))
+
     def rotate(self, hint=None):
         """Goes to the server that is said to lead, or else to the next one."""
         if hint in self.channels and hint != self.current:
