@@ -1,11 +1,18 @@
-//! Clients that send, each one call at a time, and how long they wait.
+//! Clients that send, and how long they wait: each one call at a time, or so many messages in flight over a
+//! stream.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use chinwag::wire::chat::SendMessageRequest;
+use chinwag::wire::chat::{
+    SendMessageRequest, SendMessagesRequest, send_messages_response::Result as Sent,
+};
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use tokio::task::JoinSet;
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::harness::{Door, request_id};
 
@@ -17,6 +24,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 pub(crate) struct Load<'a> {
     pub(crate) tokens: &'a [String],
     pub(crate) connections: usize,
+    /// Messages in flight over each client's stream; `None` for calls.
+    pub(crate) window: Option<usize>,
     pub(crate) duration: Duration,
 }
 
@@ -45,13 +54,19 @@ impl Load<'_> {
         for (number, token) in self.tokens.iter().enumerate() {
             let to = format!("@{}", name((number + 1) % self.tokens.len().max(2)));
             let door = doors[number % doors.len()].with(token);
-            clients.spawn(client(door, to, begin, self.duration));
+            let client = Client { door, to, begin, end: begin + self.duration };
+            match self.window {
+                None => clients.spawn(client.call()),
+                Some(window) => clients.spawn(client.stream(window)),
+            };
         }
         let (mut latency, mut all) = (histogram(), 0);
         while let Some(one) = clients.join_next().await {
-            let (own, count) = one.expect("no call failed");
-            latency.add(own).expect("the same bounds");
-            all += count;
+            let noted = one.expect("no call failed");
+            if let Some(own) = noted.latency {
+                latency.add(own).expect("the same bounds");
+            }
+            all += noted.all;
         }
         let milliseconds = |quantile| {
             Duration::from_micros(latency.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
@@ -66,32 +81,78 @@ impl Load<'_> {
     }
 }
 
-/// Sends until the time is over; notes what was acknowledged after the warm-up and before the end.
-async fn client(
+/// Sends until the time is over.
+struct Client {
     door: Door,
     to: String,
     begin: Instant,
-    duration: Duration,
-) -> (Histogram<u64>, u64) {
-    let mut messages = door.messages();
-    let (mut latency, mut all) = (histogram(), 0);
-    let body = "x".repeat(BODY);
-    loop {
-        let request = SendMessageRequest {
-            request_id: request_id(),
-            conversation: to.clone(),
-            body: body.clone(),
-            reply_to: String::new(),
-        };
-        let sent = Instant::now();
-        messages.send_message(request).await.expect("acknowledged");
-        all += 1;
+    end: Instant,
+}
+
+/// What a client waited, after the warm-up and before the end, and how much it sent at all.
+#[derive(Default)]
+struct Noted {
+    latency: Option<Histogram<u64>>,
+    all: u64,
+}
+
+impl Noted {
+    /// Notes an answer to what was sent then; whether time is left.
+    fn note(&mut self, client: &Client, sent: Instant) -> bool {
         let now = Instant::now();
-        if now >= begin + duration {
-            return (latency, all);
+        self.all += 1;
+        if now >= client.begin && now < client.end {
+            let micros = u64::try_from((now - sent).as_micros()).expect("short");
+            self.latency.get_or_insert_with(histogram).saturating_record(micros);
         }
-        if now >= begin {
-            latency.saturating_record(u64::try_from((now - sent).as_micros()).expect("short"));
+        now < client.end
+    }
+}
+
+impl Client {
+    async fn call(self) -> Noted {
+        let mut messages = self.door.messages();
+        let mut noted = Noted::default();
+        let body = "x".repeat(BODY);
+        loop {
+            let request = SendMessageRequest {
+                request_id: request_id(),
+                conversation: self.to.clone(),
+                body: body.clone(),
+                reply_to: String::new(),
+            };
+            let sent = Instant::now();
+            messages.send_message(request).await.expect("acknowledged");
+            if !noted.note(&self, sent) {
+                return noted;
+            }
+        }
+    }
+
+    async fn stream(self, window: usize) -> Noted {
+        let (outgoing, requests) = mpsc::channel(window);
+        let mut messages = self.door.messages();
+        let answers = messages.send_messages(ReceiverStream::new(requests)).await;
+        let mut answers = answers.expect("taken").into_inner();
+        let (mut noted, mut in_flight) = (Noted::default(), VecDeque::new());
+        let body = "x".repeat(BODY);
+        loop {
+            while in_flight.len() < window {
+                let request = SendMessagesRequest {
+                    request_id: request_id(),
+                    conversation: self.to.clone(),
+                    body: body.clone(),
+                    reply_to: String::new(),
+                };
+                in_flight.push_back(Instant::now());
+                outgoing.send(request).await.expect("open");
+            }
+            let answer = answers.message().await.expect("open").expect("an answer to each");
+            assert!(matches!(answer.result, Some(Sent::Message(_))), "acknowledged");
+            let sent = in_flight.pop_front().expect("in flight");
+            if !noted.note(&self, sent) {
+                return noted;
+            }
         }
     }
 }

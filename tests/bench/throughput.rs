@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! cargo bench --bench throughput [-- --seconds N --clients 1,16,64,256 --shared 64,256
-//!     --sync-delay MS --json FILE]
+//!     --streams 16x1,256x1,16x64 --sync-delay MS --json FILE]
 //! ```
 //!
 //! Three server processes on one machine, every commit synced to its disk; the load comes from this
-//! process, with one call outstanding a client: over a connection each, then over 16 connections together.
+//! process, with one call outstanding a client: over a connection each, then over 16 connections together;
+//! and then with a stream each (clients x messages in flight).
 //! Beside it stand, from the same run, how often the disk syncs in a second, what the store of one server
 //! takes without a network, and what a bare gRPC echo in another process answers to the same calls over
 //! the same connections. With `--sync-delay` every sync of the servers takes so many milliseconds more,
@@ -38,6 +39,7 @@ use crate::{
 
 const CLIENTS: &str = "1,16,64,256";
 const SHARED: &str = "64,256";
+const STREAMS: &str = "16x1,64x1,256x1,16x64,16x256";
 /// What the latter share.
 const CONNECTIONS: usize = 16;
 
@@ -62,8 +64,11 @@ struct Report {
 struct Row {
     clients: usize,
     connections: usize,
+    /// Messages in flight over each stream; absent for calls.
+    window: Option<usize>,
     sends: Measured,
-    echoes: Measured,
+    /// Of calls only.
+    echoes: Option<Measured>,
     /// Seconds on a processor a thousand sends.
     leader_cpu: f64,
     /// Of each.
@@ -83,10 +88,11 @@ async fn compare() {
     let duration = Duration::from_secs(program::number("--seconds", 4) as u64);
     let delay = program::number("--sync-delay", 0);
     let (own, shared) = (numbers("--clients", CLIENTS), numbers("--shared", SHARED));
-    let loads: Vec<(usize, usize)> = own
+    let loads: Vec<(usize, usize, Option<usize>)> = own
         .into_iter()
-        .map(|clients| (clients, clients))
-        .chain(shared.into_iter().map(|clients| (clients, CONNECTIONS.min(clients))))
+        .map(|clients| (clients, clients, None))
+        .chain(shared.into_iter().map(|clients| (clients, CONNECTIONS.min(clients), None)))
+        .chain(streams().into_iter().map(|(clients, window)| (clients, clients, Some(window))))
         .collect();
     let tools = tempfile::tempdir().expect("a folder");
     let mut report = Report {
@@ -114,8 +120,8 @@ async fn compare() {
     let echo = echo::Process::start();
     let (before, files) = (Usage::of(Some(follows)), sizes(&cluster, follower));
     let mut sent = 0;
-    for (clients, connections) in loads {
-        let load = Load { tokens: &tokens[..clients], connections, duration };
+    for (clients, connections, window) in loads {
+        let load = Load { tokens: &tokens[..clients], connections, window, duration };
         let measured = || [Some(leads), Some(follows), None].map(Usage::of);
         let earlier = measured();
         let sends = load.run(&address).await;
@@ -125,10 +131,14 @@ async fn compare() {
         let row = Row {
             clients,
             connections,
+            window,
             leader_cpu: cpu(0),
             follower_cpu: cpu(1),
             callers_cpu: cpu(2),
-            echoes: load.run(echo.address()).await,
+            echoes: match window {
+                None => Some(load.run(echo.address()).await),
+                Some(_) => None,
+            },
             sends,
         };
         tell(&row);
@@ -152,6 +162,16 @@ fn numbers(option: &str, usual: &str) -> Vec<usize> {
     let text = program::option(option).unwrap_or_else(|| usual.to_owned());
     let words = text.split(',').filter(|word| !word.is_empty());
     words.map(|word| word.parse().expect("a number")).collect()
+}
+
+/// Clients with a stream each, and messages in flight over it.
+fn streams() -> Vec<(usize, usize)> {
+    let text = program::option("--streams").unwrap_or_else(|| STREAMS.to_owned());
+    let pair = |word: &str| {
+        let (clients, window) = word.split_once('x').expect("clients x messages in flight");
+        (clients.parse().expect("a number"), window.parse().expect("a number"))
+    };
+    text.split(',').filter(|word| !word.is_empty()).map(pair).collect()
 }
 
 /// Servers whose syncs take so much longer.
@@ -183,17 +203,18 @@ fn tell_limits(report: &Report) {
         "one store alone: {hundred:.0} sends a second at 100 a transaction, {thousand:.0} at 1,000"
     );
     println!(
-        "\n                acknowledged sends, ms              CPU s a thousand   bare echo, ms            of"
+        "\n                     acknowledged sends, ms              CPU s a thousand   bare echo, ms            of"
     );
     println!(
-        "clients conns  a second   p50   p99  p99.9  leader follower callers  a second   p50   p99   echo"
+        "clients conns window a second   p50   p99  p99.9  leader follower callers  a second   p50   p99   echo"
     );
 }
 
 fn tell(row: &Row) {
-    let Row { sends, echoes, .. } = row;
-    println!(
-        "{:7} {:5} {:9.0} {:5.2} {:5.1} {:6.1} {:7.3} {:8.3} {:7.3} {:9.0} {:5.2} {:5.1} {:6.2}",
+    let Row { sends, .. } = row;
+    let window = row.window.map_or_else(|| "call".to_owned(), |window| window.to_string());
+    print!(
+        "{:7} {:5} {window:>6} {:8.0} {:5.2} {:5.1} {:6.1} {:7.3} {:8.3} {:7.3}",
         row.clients,
         row.connections,
         sends.a_second,
@@ -203,11 +224,17 @@ fn tell(row: &Row) {
         row.leader_cpu,
         row.follower_cpu,
         row.callers_cpu,
-        echoes.a_second,
-        echoes.p50_ms,
-        echoes.p99_ms,
-        sends.a_second / echoes.a_second,
     );
+    if let Some(echoes) = &row.echoes {
+        print!(
+            " {:9.0} {:5.2} {:5.1} {:6.2}",
+            echoes.a_second,
+            echoes.p50_ms,
+            echoes.p99_ms,
+            sends.a_second / echoes.a_second,
+        );
+    }
+    println!();
 }
 
 fn tell_the_rest(report: &Report) {
