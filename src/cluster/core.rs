@@ -193,8 +193,8 @@ impl Core {
         match event {
             Event::Tick => {}
             Event::Message(message) => self.on_message(message),
-            Event::Probed { peer, refused } => {
-                self.on_probed(peer, refused);
+            Event::Probed { peer, begun, refused } => {
+                self.on_probed(peer, begun, refused);
             }
             Event::StreamEnded { peer } => {
                 self.suspect(peer);

@@ -150,6 +150,8 @@ pub enum Event {
     Probed {
         /// Who was probed.
         peer: ServerId,
+        /// Which probe it was.
+        begun: Time,
         /// Whether both connects were refused.
         refused: bool,
     },
@@ -219,7 +221,12 @@ pub enum Effect {
     /// Send; it may get lost.
     Send(Message),
     /// Connect twice, 5 ms apart, and tell by [`Event::Probed`].
-    Probe(ServerId),
+    Probe {
+        /// To whom.
+        peer: ServerId,
+        /// Names the probe: when it was begun.
+        begun: Time,
+    },
 
     /// Leader: apply and log these in the open transaction; begin one if none is open. → `Applied`
     Apply {

@@ -12,7 +12,7 @@ use super::{
 /// How many unanswered heartbeats are remembered; the oldest one, which decides, is always kept.
 const OUTSTANDING: usize = 64;
 
-/// A probe of a peer. One at a time, so that no result is taken for that of a later one.
+/// A probe of a peer: one at a time. One that does not end is given up for the next, and its result with it.
 #[derive(Clone, Copy, Debug)]
 enum Probe {
     Idle,
@@ -212,14 +212,34 @@ impl Peer {
         self.probed = Some(now);
     }
 
-    /// The probe ended; counts only if nothing was heard meanwhile. Otherwise a refusal is a reason for
-    /// another one, at once.
-    pub(super) fn end_probe(&mut self, refused: bool, now: Time) {
+    /// The probe that was begun then ended; counts only if nothing was heard meanwhile. Otherwise a refusal
+    /// is a reason for another one, at once.
+    pub(super) fn end_probe(&mut self, begun: Time, refused: bool, now: Time) {
         match self.probe {
+            Probe::Running(since) | Probe::Void(since) if since != begun => return,
             Probe::Running(_) if refused => self.found_dead(now),
             Probe::Void(_) if refused => self.probed = None,
             _ => {}
         }
         self.probe = Probe::Idle;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_probe_found_that_was_given_up_counts_no_more() {
+        let at = |millis| Time(Duration::from_millis(millis));
+        let (lasts, mut peer) = (Duration::from_secs(1), Peer::new());
+        peer.begin_probe(at(100));
+        // It comes back meanwhile.
+        peer.new_life(Incarnation { starts: 2, bumps: 0, random: 7 });
+        peer.begin_probe(at(1_200));
+        peer.end_probe(at(100), true, at(1_201));
+        assert!(!peer.is_dead(at(1_201), lasts), "that was its life before");
+        peer.end_probe(at(1_200), true, at(1_210));
+        assert!(peer.is_dead(at(1_210), lasts));
     }
 }

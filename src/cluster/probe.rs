@@ -32,16 +32,16 @@ impl Core {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if self.settings.trust_refused && now >= peer.next_probe(apart, lost_after) {
             peer.begin_probe(now);
-            self.effects.push(Effect::Probe(id));
+            self.effects.push(Effect::Probe { peer: id, begun: now });
         }
     }
 
     /// Whoever finds the leader dead tells the others at once; they look for themselves.
-    pub(super) fn on_probed(&mut self, id: ServerId, refused: bool) {
+    pub(super) fn on_probed(&mut self, id: ServerId, begun: Time, refused: bool) {
         let now = self.now;
         let followed = self.live_leader().is_some_and(|(leader, _)| leader == id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.end_probe(refused, now);
+        peer.end_probe(begun, refused, now);
         if followed && self.is_dead(id) {
             self.send_heartbeats();
         }

@@ -309,7 +309,7 @@ impl Driver {
         let event = match heard {
             Heard::Message(message) => Event::Message(message),
             Heard::StreamEnded(peer) => Event::StreamEnded { peer },
-            Heard::Probed { peer, refused } => Event::Probed { peer, refused },
+            Heard::Probed { peer, begun, refused } => Event::Probed { peer, begun, refused },
             Heard::Reconciled { op, done } => Event::Reconciled { op, done },
             Heard::Snapshot { message, file } => {
                 self.spawn(transfer::verify(message, file, self.heard.clone()));

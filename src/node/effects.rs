@@ -74,7 +74,7 @@ impl Driver {
             Effect::Persist(state) => self.persist(state).await,
             Effect::Remember(state) => self.remember(state, self.disk_reserve),
             Effect::Send(message) => self.send(message),
-            Effect::Probe(peer) => self.peers.probe(peer),
+            Effect::Probe { peer, begun } => self.peers.probe(peer, begun),
             Effect::Apply { op, entries } => {
                 self.writer.send(WriterCommand::Apply { op, entries });
             }

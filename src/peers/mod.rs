@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{Channel, Endpoint};
 
-use crate::cluster::{Message, Seq, ServerId};
+use crate::cluster::{Message, Seq, ServerId, Time};
 use link::Link;
 
 /// The metadata key that carries the cluster's secret.
@@ -87,6 +87,8 @@ pub enum Heard {
     Probed {
         /// Who was probed.
         peer: ServerId,
+        /// What the core calls it.
+        begun: Time,
         /// Whether both connects were refused.
         refused: bool,
     },
@@ -130,7 +132,7 @@ impl Peers {
     }
 
     /// Connects twice, 5 ms apart, and reports whether both connects were refused.
-    pub fn probe(&self, peer: ServerId) {
+    pub fn probe(&self, peer: ServerId, begun: Time) {
         let Some(address) = self.addresses.get(&peer).cloned() else { return };
         let (heard, stop) = (self.heard.clone(), self.stop.clone());
         self.tasks.spawn(async move {
@@ -140,7 +142,7 @@ impl Peers {
                     refuses(&address).await
                 };
                 // A full inbox loses the result; the core probes again.
-                let _ = heard.try_send(Heard::Probed { peer, refused });
+                let _ = heard.try_send(Heard::Probed { peer, begun, refused });
             };
             stop.run_until_cancelled(probing).await;
         });

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::harness::{Door, request_id};
+use crate::harness::{Door, Messages, request_id};
 
 /// Bytes of a message.
 pub(crate) const BODY: usize = 100;
@@ -45,51 +45,68 @@ pub(crate) fn name(number: usize) -> String {
     format!("client-{number}")
 }
 
-impl Load<'_> {
-    /// Puts it on the server with this address.
-    pub(crate) async fn run(&self, address: &str) -> Measured {
-        let doors: Vec<Door> = (0..self.connections).map(|_| Door::to(address)).collect();
-        let mut clients = JoinSet::new();
-        let begin = Instant::now() + WARM_UP;
-        for (number, token) in self.tokens.iter().enumerate() {
-            let to = format!("@{}", name((number + 1) % self.tokens.len().max(2)));
-            let door = doors[number % doors.len()].with(token);
-            let client = Client { door, to, begin, end: begin + self.duration };
-            match self.window {
-                None => clients.spawn(client.call()),
-                Some(window) => clients.spawn(client.stream(window)),
-            };
-        }
-        let (mut latency, mut all) = (histogram(), 0);
-        while let Some(one) = clients.join_next().await {
-            let noted = one.expect("no call failed");
-            if let Some(own) = noted.latency {
-                latency.add(own).expect("the same bounds");
+/// Sends one message at a time.
+pub(crate) trait Caller: Send + 'static {
+    /// Sends one and waits until it is acknowledged.
+    fn call(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Lets these send as fast as they can.
+pub(crate) async fn measure<One: Caller>(callers: Vec<One>, duration: Duration) -> Measured {
+    let time = Time::from_now(duration);
+    let each = callers.into_iter().map(|mut caller| async move {
+        let mut noted = Noted::default();
+        loop {
+            let sent = Instant::now();
+            caller.call().await;
+            if !noted.note(time, sent) {
+                return noted;
             }
-            all += noted.all;
         }
-        let milliseconds = |quantile| {
-            Duration::from_micros(latency.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
-        };
-        Measured {
-            a_second: latency.len() as f64 / self.duration.as_secs_f64(),
-            p50_ms: milliseconds(0.5),
-            p99_ms: milliseconds(0.99),
-            p999_ms: milliseconds(0.999),
-            all,
+    });
+    gather(each, duration).await
+}
+
+async fn gather(
+    each: impl Iterator<Item = impl Future<Output = Noted> + Send + 'static>,
+    duration: Duration,
+) -> Measured {
+    let mut clients: JoinSet<Noted> = each.collect();
+    let (mut latency, mut all) = (histogram(), 0);
+    while let Some(one) = clients.join_next().await {
+        let noted = one.expect("no call failed");
+        if let Some(own) = noted.latency {
+            latency.add(own).expect("the same bounds");
         }
+        all += noted.all;
+    }
+    let milliseconds = |quantile| {
+        Duration::from_micros(latency.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
+    };
+    Measured {
+        a_second: latency.len() as f64 / duration.as_secs_f64(),
+        p50_ms: milliseconds(0.5),
+        p99_ms: milliseconds(0.99),
+        p999_ms: milliseconds(0.999),
+        all,
     }
 }
 
-/// Sends until the time is over.
-struct Client {
-    door: Door,
-    to: String,
+/// From when to when answers count.
+#[derive(Clone, Copy)]
+struct Time {
     begin: Instant,
     end: Instant,
 }
 
-/// What a client waited, after the warm-up and before the end, and how much it sent at all.
+impl Time {
+    fn from_now(duration: Duration) -> Time {
+        let begin = Instant::now() + WARM_UP;
+        Time { begin, end: begin + duration }
+    }
+}
+
+/// What a client waited while it counted, and how much it sent at all.
 #[derive(Default)]
 struct Noted {
     latency: Option<Histogram<u64>>,
@@ -98,50 +115,68 @@ struct Noted {
 
 impl Noted {
     /// Notes an answer to what was sent then; whether time is left.
-    fn note(&mut self, client: &Client, sent: Instant) -> bool {
+    fn note(&mut self, time: Time, sent: Instant) -> bool {
         let now = Instant::now();
         self.all += 1;
-        if now >= client.begin && now < client.end {
+        if now >= time.begin && now < time.end {
             let micros = u64::try_from((now - sent).as_micros()).expect("short");
             self.latency.get_or_insert_with(histogram).saturating_record(micros);
         }
-        now < client.end
+        now < time.end
+    }
+}
+
+impl Load<'_> {
+    /// Puts it on the server with this address.
+    pub(crate) async fn run(&self, address: &str) -> Measured {
+        let doors: Vec<Door> = (0..self.connections).map(|_| Door::to(address)).collect();
+        let clients = self.tokens.iter().enumerate().map(|(number, token)| Client {
+            messages: doors[number % doors.len()].with(token).messages(),
+            to: format!("@{}", name((number + 1) % self.tokens.len().max(2))),
+            body: "x".repeat(BODY),
+        });
+        match self.window {
+            None => measure(clients.collect(), self.duration).await,
+            Some(window) => {
+                let time = Time::from_now(self.duration);
+                gather(clients.map(|client| client.stream(window, time)), self.duration).await
+            }
+        }
+    }
+}
+
+/// Sends to the next one.
+struct Client {
+    messages: Messages,
+    to: String,
+    body: String,
+}
+
+impl Caller for Client {
+    async fn call(&mut self) {
+        let request = SendMessageRequest {
+            request_id: request_id(),
+            conversation: self.to.clone(),
+            body: self.body.clone(),
+            reply_to: String::new(),
+        };
+        self.messages.send_message(request).await.expect("acknowledged");
     }
 }
 
 impl Client {
-    async fn call(self) -> Noted {
-        let mut messages = self.door.messages();
-        let mut noted = Noted::default();
-        let body = "x".repeat(BODY);
-        loop {
-            let request = SendMessageRequest {
-                request_id: request_id(),
-                conversation: self.to.clone(),
-                body: body.clone(),
-                reply_to: String::new(),
-            };
-            let sent = Instant::now();
-            messages.send_message(request).await.expect("acknowledged");
-            if !noted.note(&self, sent) {
-                return noted;
-            }
-        }
-    }
-
-    async fn stream(self, window: usize) -> Noted {
+    /// So many in flight over a stream.
+    async fn stream(mut self, window: usize, time: Time) -> Noted {
         let (outgoing, requests) = mpsc::channel(window);
-        let mut messages = self.door.messages();
-        let answers = messages.send_messages(ReceiverStream::new(requests)).await;
+        let answers = self.messages.send_messages(ReceiverStream::new(requests)).await;
         let mut answers = answers.expect("taken").into_inner();
         let (mut noted, mut in_flight) = (Noted::default(), VecDeque::new());
-        let body = "x".repeat(BODY);
         loop {
             while in_flight.len() < window {
                 let request = SendMessagesRequest {
                     request_id: request_id(),
                     conversation: self.to.clone(),
-                    body: body.clone(),
+                    body: self.body.clone(),
                     reply_to: String::new(),
                 };
                 in_flight.push_back(Instant::now());
@@ -150,7 +185,7 @@ impl Client {
             let answer = answers.message().await.expect("open").expect("an answer to each");
             assert!(matches!(answer.result, Some(Sent::Message(_))), "acknowledged");
             let sent = in_flight.pop_front().expect("in flight");
-            if !noted.note(&self, sent) {
+            if !noted.note(time, sent) {
                 return noted;
             }
         }

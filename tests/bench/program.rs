@@ -20,3 +20,11 @@ pub(crate) fn number(name: &str, usual: usize) -> usize {
 pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
+
+/// The numbers after an option, with commas between them.
+#[allow(dead_code, reason = "not every benchmark has such an option")]
+pub(crate) fn numbers(name: &str, usual: &str) -> Vec<usize> {
+    let text = option(name).unwrap_or_else(|| usual.to_owned());
+    let words = text.split(',').filter(|word| !word.is_empty());
+    words.map(|word| word.parse().expect("a number")).collect()
+}

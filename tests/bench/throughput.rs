@@ -87,7 +87,8 @@ fn main() {
 async fn compare() {
     let duration = Duration::from_secs(program::number("--seconds", 4) as u64);
     let delay = program::number("--sync-delay", 0);
-    let (own, shared) = (numbers("--clients", CLIENTS), numbers("--shared", SHARED));
+    let (own, shared) =
+        (program::numbers("--clients", CLIENTS), program::numbers("--shared", SHARED));
     let loads: Vec<(usize, usize, Option<usize>)> = own
         .into_iter()
         .map(|clients| (clients, clients, None))
@@ -156,12 +157,6 @@ async fn compare() {
         let text = serde_json::to_string_pretty(&report).expect("numbers");
         fs::write(path, text).expect("a file that may be written");
     }
-}
-
-fn numbers(option: &str, usual: &str) -> Vec<usize> {
-    let text = program::option(option).unwrap_or_else(|| usual.to_owned());
-    let words = text.split(',').filter(|word| !word.is_empty());
-    words.map(|word| word.parse().expect("a number")).collect()
 }
 
 /// Clients with a stream each, and messages in flight over it.

@@ -202,11 +202,11 @@ impl World {
                 self.after(after, Job::Unblock(index, life));
             }
             Effect::Send(message) => self.send(index, message, None),
-            Effect::Probe(peer) => {
+            Effect::Probe { peer, begun } => {
                 let (life, peer) = (process.life, peer.0 as usize - 1);
                 let refused = self.refuses(index, peer);
                 let after = self.micros(5_500, 8_000);
-                self.after(after, Job::Probed { server: index, life, peer, refused });
+                self.after(after, Job::Probed { server: index, life, peer, begun, refused });
             }
             Effect::Apply { op, entries } => {
                 process.learn(&entries);

@@ -10,7 +10,7 @@ use std::{
 
 use chinwag::{
     client::decisions::Failure,
-    cluster::{Event, Mutant, ServerId},
+    cluster::{Event, Mutant, ServerId, Time},
     node::Input,
 };
 
@@ -38,6 +38,7 @@ pub(crate) enum Job {
         server: usize,
         life: u64,
         peer: usize,
+        begun: Time,
         refused: bool,
     },
     StreamEnded {
@@ -308,11 +309,11 @@ impl World {
                     self.unblock(server);
                 }
             }
-            Job::Probed { server, life, peer, refused } => {
+            Job::Probed { server, life, peer, begun, refused } => {
                 if self.is_life(server, life) {
                     let refused = refused && self.refuses(server, peer);
                     let peer = ServerId(peer as u32 + 1);
-                    self.input(server, Input::Event(Event::Probed { peer, refused }));
+                    self.input(server, Input::Event(Event::Probed { peer, begun, refused }));
                 }
             }
             Job::StreamEnded { server, life, peer } => {

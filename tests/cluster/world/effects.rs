@@ -30,9 +30,9 @@ impl World {
                 self.note_question(id, &message);
                 self.network.push_back(Flight { message: Box::new(message), snapshot: None });
             }
-            Effect::Probe(peer) => {
+            Effect::Probe { peer, begun } => {
                 let refused = !self.is_up(peer) && !self.is_cut(id, peer);
-                self.node(id).probes.push_back((peer, refused));
+                self.node(id).probes.push_back((peer, begun, refused));
             }
             Effect::Apply { op, entries } => {
                 self.record(&entries);

@@ -44,7 +44,7 @@ pub(crate) struct Node {
     store: VecDeque<StoreOp>,
     open: Vec<Entry>,
     snapshots: BTreeMap<u64, Arc<Log>>,
-    probes: VecDeque<(ServerId, bool)>,
+    probes: VecDeque<(ServerId, Time, bool)>,
     taken: Vec<(u64, Seq)>,
     reads: BTreeMap<u64, usize>,
     pub(crate) told: Vec<String>,

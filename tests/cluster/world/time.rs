@@ -12,13 +12,13 @@ impl World {
     }
 
     pub(crate) fn next_probe(&self, id: ServerId) -> Option<ServerId> {
-        self.nodes[&id].probes.front().map(|(peer, _)| *peer)
+        self.nodes[&id].probes.front().map(|(peer, ..)| *peer)
     }
 
     pub(crate) fn end_probe(&mut self, id: ServerId) {
-        if let Some((peer, refused)) = self.node(id).probes.pop_front() {
+        if let Some((peer, begun, refused)) = self.node(id).probes.pop_front() {
             self.note(|| format!("{id} probed {peer}, refused: {refused}"));
-            self.step(id, Event::Probed { peer, refused });
+            self.step(id, Event::Probed { peer, begun, refused });
         }
     }
 

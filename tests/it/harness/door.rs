@@ -38,6 +38,8 @@ impl Interceptor for Bearer {
 }
 
 type Caller = InterceptedService<Channel, Bearer>;
+/// The client of `MessageService`.
+pub(crate) type Messages = MessageServiceClient<Caller>;
 
 impl Door {
     /// The door of the server at `host:port`.
@@ -77,7 +79,7 @@ impl Door {
         ConversationServiceClient::with_interceptor(self.channel(), self.bearer.clone())
     }
 
-    pub(crate) fn messages(&self) -> MessageServiceClient<Caller> {
+    pub(crate) fn messages(&self) -> Messages {
         MessageServiceClient::with_interceptor(self.channel(), self.bearer.clone())
     }
 

@@ -25,7 +25,7 @@ pub(crate) use cluster::{Cluster, all, free_ports};
 pub(crate) use contents::{bodies, contents_are_equal, count, database, query, stored_messages};
 pub(crate) use dice::Dice;
 pub(crate) use disk::{copy_folder, wipe};
-pub(crate) use door::{Door, reason};
+pub(crate) use door::{Door, Messages, reason};
 pub(crate) use load::{Load, People};
 pub(crate) use options::Options;
 pub(crate) use process::Exit;

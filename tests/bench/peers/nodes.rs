@@ -1,0 +1,92 @@
+//! Three processes of another's server, which end with their data when they are dropped.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use crate::harness::free_ports;
+
+/// For a cluster of another's to come about.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// See the file's header.
+pub(crate) struct Nodes {
+    children: Vec<Child>,
+    folder: TempDir,
+    /// One for clients and one for the others, of each.
+    pub(crate) ports: Vec<[u16; 2]>,
+    /// `host:port` of whoever leads.
+    pub(crate) leader: String,
+}
+
+impl Nodes {
+    /// Starts nobody yet.
+    pub(crate) fn prepare() -> Nodes {
+        let ports: Vec<[u16; 2]> = free_ports(6).chunks(2).map(|pair| [pair[0], pair[1]]).collect();
+        let leader = format!("127.0.0.1:{}", ports[0][0]);
+        let folder = tempfile::tempdir().expect("a folder");
+        Nodes { children: Vec::new(), folder, ports, leader }
+    }
+
+    /// The folder of this node's data.
+    pub(crate) fn data(&self, node: usize) -> PathBuf {
+        let path = self.path().join(node.to_string());
+        std::fs::create_dir_all(&path).expect("a folder");
+        path
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the next node; says so, and returns false, where its program is not installed.
+    pub(crate) fn start(&mut self, program: &str, arguments: &[String]) -> bool {
+        let log = File::create(self.path().join(format!("{}.log", self.children.len())));
+        let log = log.expect("a log file");
+        let errors = log.try_clone().expect("a second handle");
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors);
+        match command.spawn() {
+            Ok(child) => self.children.push(child),
+            Err(error) => {
+                println!("LEFT OUT: {program}: {error}");
+                return false;
+            }
+        }
+        true
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.children.iter().map(Child::id).collect()
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Asks until there is an answer.
+pub(crate) async fn until<Answer>(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Option<Answer>,
+) -> Answer {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
