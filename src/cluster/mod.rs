@@ -22,7 +22,8 @@
 //!   Nobody waits for a heartbeat to look (`probe`): a peer is suspected when a stream with it ended, when a
 //!   message that may be old voided what was found, when a candidate asks for a promise against it, and
 //!   when another follower of the same leader lost it, which then says so at once. A suspected peer is probed
-//!   four times in a heartbeat interval until it is dead, silent, or answers what was asked later.
+//!   four times in a heartbeat interval until it is dead, silent, or answers what was asked later. A probe
+//!   that was given up for the next finds nobody dead any more.
 //! - **Write** (P3, P5, P6; `leader`): one batch in flight, sent first, applied meanwhile, committed when
 //!   every member of the newest view acknowledged it. An (epoch, seq) is never reused, for a restarted
 //!   leader needs a new epoch.
@@ -32,7 +33,7 @@
 //!   on.
 //! - **Shrink, grow** (P7, P8; `views`): views are entries. A new life of a member is not fed, and is told
 //!   nothing about what is committed, before the view without its old life is committed: otherwise it could
-//!   take its predecessor's membership for its own.
+//!   take its predecessor's membership for its own. A leader whom too few are left for leads no more at once.
 //!   Who chases a leader that waits for nobody and so is faster is taken in after a while, if what it lacks fits
 //!   one message: as a member it sets the pace.
 //! - **Evict** (P9; `views`, `follower`): a member whose heart beats and whose stream is stuck consents to leave.
@@ -41,7 +42,8 @@
 //!   longest promised log has, and serves after its first view is committed. While a winner brings its
 //!   first view through, its promisers wait for it; that time is over when it leads or is dead, and ranks
 //!   count after it. A greater promise elsewhere ends a lead only when its
-//!   holder asks to be let in, refuses updates, or serves.
+//!   holder asks to be let in, refuses updates, or serves. A candidate that cannot fetch what the longest
+//!   log has, for its own has another end, makes the server that has it stand.
 //!   An emptied server has nothing to promise for and renounces lower epochs instead: a candidate that has
 //!   everything does without it, or nobody would lead while the third one is dead.
 //! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead. Under
