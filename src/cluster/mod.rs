@@ -52,8 +52,8 @@
 //! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`). Of servers whose tables differ
 //!   the odd one ends (`tables`).
 //! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
-//! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory, from the store, or
-//!   by a snapshot. Logs are compared by where their epochs begin. A snapshot is taken only if its
+//! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory,
+//!   from the store, or by a snapshot. Logs are compared by where their epochs begin. A snapshot is taken only if its
 //!   place is not before the own end, and the own log is still the one that asked for it.
 //! - **Reconcile** (P21; `reconcile`): under `available` a server with entries that the greater history lacks has
 //!   them merged into it, keeps its file aside, and takes a snapshot. Where its log was trimmed past the

@@ -97,7 +97,8 @@ impl World {
 
     /// Whether another disk ends with a view without this server, proposed for its silence and not
     /// committed, of which that disk's owner could not tell this one, and for which it will not wait: it never
-    /// promised it anything, or the view's epoch is greater. The silence was wrong, for this one serves; the two histories begin here.
+    /// promised it anything, or the view's epoch is greater. The silence was wrong, for this one serves; the
+    /// two histories begin here.
     fn is_excluded_somewhere(&self, id: ServerId, epoch: Epoch) -> bool {
         self.nodes.iter().any(|(other, node)| {
             let Some((place, view)) = self.newest_view(*other) else { return false };
