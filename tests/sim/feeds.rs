@@ -207,7 +207,10 @@ impl View<'_> {
             let there = stay.from <= key && stay.until.is_none_or(|until| key < until);
             message.seq > stay.joined && (there || !known.created)
         };
-        if self.stays(&self.model.conversations[&message.place]).any(sees) {
+        // One that a merge moved may have been told of where it stood before, to whom it was shown there.
+        let moved = message.id.log_seq() != key;
+        if (self.split && moved) || self.stays(&self.model.conversations[&message.place]).any(sees)
+        {
             return Ok(());
         }
         Err(format!("I12: a subscriber is told of {id}, which is none of its own: {known:?}"))
