@@ -44,8 +44,8 @@ impl Core {
         self.is_live(id) && report.is_some_and(|report| report.last.is_none())
     }
 
-    /// No server with a log is reachable, none that is just writing its first entry either, and of the
-    /// reachable ones without a log this is the lowest.
+    /// No server with a log is reachable or was heard of in this life (it may just be starting again), none
+    /// is writing its first entry either, and of the reachable ones without a log this is the lowest.
     fn may_begin_alone(&self) -> bool {
         let nobody_has_data = self.peers.iter().all(|(id, peer)| {
             // Whoever begins has a lineage before its first entry is stored.
@@ -57,7 +57,8 @@ impl Core {
             self.is_live(*id) && report.is_some_and(|report| !report.belonged)
         };
         let lower = self.peers.keys().filter(|id| **id < self.me()).any(may);
-        nobody_has_data && !lower && self.local.belonged.is_none() && !self.is_distrusted()
+        let never_belonged = self.local.belonged.is_none() && !self.is_distrusted();
+        nobody_has_data && !self.heard_of_data && !lower && never_belonged
     }
 
     fn write_genesis(&mut self, members: BTreeSet<ServerId>) {

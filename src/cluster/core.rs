@@ -89,6 +89,8 @@ pub struct Core {
     pub(super) opened_epoch: bool,
     /// A blank server may take updates (P20, `majority`).
     pub(super) promise_learned: bool,
+    /// Whether any server said in this life of ours that it has a log.
+    pub(super) heard_of_data: bool,
     pub(super) mutant: Option<Mutant>,
 }
 
@@ -146,6 +148,7 @@ impl Core {
             renewed: false,
             opened_epoch: false,
             promise_learned: false,
+            heard_of_data: false,
             mutant,
         };
         core.begin();

@@ -171,6 +171,7 @@ impl Core {
             self.hear_committed(from, epoch, report.known_committed);
         }
         self.suspect_lost_leader(from, &report);
+        self.heard_of_data |= report.last.is_some();
         self.peers.get_mut(&from).expect("a configured server").report = Some(*report);
     }
 
