@@ -37,7 +37,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 type Answer = Result<SendMessagesResponse, Status>;
 
-/// Serves a stream until the caller has no more messages, or the server stops or leads no more.
+/// Serves a stream until the caller has no more messages, or the server stops or cannot take one any more.
 pub(super) fn serve(
     context: Context,
     session: SessionId,
@@ -46,7 +46,7 @@ pub(super) fn serve(
 ) -> ReceiverStream<Answer> {
     let (outgoing, answers) = mpsc::channel(OUTGOING);
     let sender = Sender { context, session, outgoing, in_flight: VecDeque::new() };
-    // Ends with the caller's connection, the lead, or the server.
+    // Ends with the caller's connection, with the server, or with the first message after the lead.
     tokio::spawn(sender.run(incoming, stop));
     ReceiverStream::new(answers)
 }

@@ -158,8 +158,7 @@ impl Context {
         session: Option<SessionId>,
         command: Command,
     ) -> Result<Outcome, Status> {
-        let id = request_id_of(request_id)?;
-        self.execute_as(id, session, command).await?.map_err(errors::refusal)
+        self.outcome(&mut self.begin(request_id, session, command).await?).await
     }
 
     /// The same for a parsed request id, with refusals as values.

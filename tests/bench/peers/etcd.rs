@@ -8,8 +8,11 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use super::nodes::{Nodes, until};
-use crate::load::{BODY, Caller};
+use super::nodes::{Nodes, PATIENCE};
+use crate::{
+    harness::until,
+    load::{BODY, Caller},
+};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct PutRequest {
@@ -63,7 +66,7 @@ pub(crate) async fn start() -> Option<Nodes> {
     }
     let addresses: Vec<String> =
         nodes.ports.iter().map(|[port, _]| format!("127.0.0.1:{port}")).collect();
-    nodes.leader = until("etcd has a leader", async || {
+    nodes.leader = until("etcd has a leader", PATIENCE, || async {
         for address in &addresses {
             let status = status(address).await;
             if status.is_ok_and(|one| one.header.is_some_and(|own| own.member_id == one.leader)) {

@@ -8,8 +8,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::nodes::{Nodes, until};
-use crate::load::{BODY, Caller};
+use super::nodes::{Nodes, PATIENCE};
+use crate::{
+    harness::until,
+    load::{BODY, Caller},
+};
 
 const STREAM: &str = r#"{"name":"CHAT","subjects":["chat.>"],"storage":"file","num_replicas":3,"duplicate_window":0}"#;
 
@@ -34,7 +37,7 @@ pub(crate) async fn start() -> Option<Nodes> {
         }
     }
     let address = nodes.leader.clone();
-    let leader: usize = until("NATS has a stream", async || {
+    let leader: usize = until("NATS has a stream", PATIENCE, || async {
         let mut client = Client::try_connect(&address, "setup").await?;
         let answer = client.ask("$JS.API.STREAM.CREATE.CHAT", STREAM);
         let answer = timeout(Duration::from_secs(5), answer).await.ok()?;

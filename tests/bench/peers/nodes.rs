@@ -8,12 +8,11 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
 use crate::harness::free_ports;
 
 /// For a cluster of another's to come about.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the file's header.
 pub(crate) struct Nodes {
@@ -73,20 +72,5 @@ impl Drop for Nodes {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-/// Asks until there is an answer.
-pub(crate) async fn until<Answer>(
-    what: &str,
-    mut ask: impl AsyncFnMut() -> Option<Answer>,
-) -> Answer {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        sleep(Duration::from_millis(100)).await;
     }
 }

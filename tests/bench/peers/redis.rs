@@ -5,8 +5,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::nodes::{Nodes, until};
-use crate::load::{BODY, Caller};
+use super::nodes::{Nodes, PATIENCE};
+use crate::{
+    harness::until,
+    load::{BODY, Caller},
+};
 
 /// One that takes writes, and two that copy it.
 pub(crate) async fn start() -> Option<Nodes> {
@@ -26,7 +29,7 @@ pub(crate) async fn start() -> Option<Nodes> {
         }
     }
     let address = nodes.leader.clone();
-    until("Redis has two copies", async || {
+    until("Redis has two copies", PATIENCE, || async {
         let mut client = Client::try_connect(&address).await?;
         (client.info().await.matches("state=online").count() == 2).then_some(())
     })
