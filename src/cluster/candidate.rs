@@ -260,9 +260,14 @@ impl Core {
         self.effects.push(Effect::SendLog(SendLog { template, until, known_committed: None }));
     }
 
+    /// Even with a log that may not be trusted, once everybody can promise: nobody knows more than all.
     fn stand_instead(&mut self) {
-        let free = self.candidate.is_none() && self.may_stand() && self.live_leader().is_none();
-        if free && self.is_winnable() {
+        let forgetful = self.is_distrusted_or_blank() && !self.everyone_is_reachable();
+        let free = self.candidate.is_none() && self.is_free() && self.live_leader().is_none();
+        if !forgetful && free && self.is_winnable() {
+            if self.standing == Standing::Blank {
+                self.standing = Standing::Recovering;
+            }
             self.stand();
         }
     }

@@ -53,11 +53,13 @@ impl Core {
     }
 
     pub(super) fn may_stand(&self) -> bool {
-        self.leader.is_none()
-            && self.standing != Standing::Blank
-            && self.work.is_none()
-            && self.shutting_down.is_none()
+        self.standing != Standing::Blank
+            && self.is_free()
             && (!self.is_distrusted() || self.everyone_is_reachable())
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.leader.is_none() && self.work.is_none() && self.shutting_down.is_none()
     }
 
     /// When this server runs, if nothing changes: its rank costs it a delay.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chinwag::{
-    cluster::{Event, ServerId},
+    cluster::{Event, Policy, ServerId},
     node::Input,
     store::WriterCommand,
 };
@@ -345,12 +345,27 @@ impl World {
 
     /// Whether another disk holds everything that was acknowledged.
     fn is_copied(&self, target: usize) -> bool {
-        let Some((seq, hashes)) = self.record.acknowledged.last_key_value() else { return false };
-        let holds = |index: &usize| {
-            let hash = self.servers[*index].durable.get(seq);
-            *index != target && hash.is_some_and(|hash| hashes.contains(hash))
-        };
-        (0..self.servers.len()).any(|index| holds(&index))
+        self.others_hold_everything(target).any(|holds| holds)
+    }
+
+    /// Whether nothing is lost for sure if this server's disk becomes what it was once. Its owner does not know
+    /// that; and where it could lead together with a server that lacks something, while the one that has
+    /// everything is stopped for a moment, nobody who runs would know.
+    fn bears_the_old_copy(&self, target: usize) -> bool {
+        let available = self.plan.policy == Policy::Available;
+        self.is_copied(target)
+            && (available || self.others_hold_everything(target).all(|holds| holds))
+    }
+
+    fn others_hold_everything(&self, target: usize) -> impl Iterator<Item = bool> {
+        let newest = self.record.acknowledged.last_key_value();
+        let others = (0..self.servers.len()).filter(move |index| *index != target);
+        others.map(move |index| {
+            newest.is_some_and(|(seq, hashes)| {
+                let hash = self.servers[index].durable.get(seq);
+                hash.is_some_and(|hash| hashes.contains(hash))
+            })
+        })
     }
 
     fn lose_disk(&mut self, target: usize, kind: Kind) -> bool {
@@ -397,7 +412,7 @@ impl World {
 
     fn bring_the_copy_back(&mut self, target: usize) {
         let Some(copy) = self.servers[target].old_copy.take() else { return };
-        if !self.is_copied(target) || self.record.lost {
+        if !self.bears_the_old_copy(target) || self.record.lost {
             return;
         }
         let held = self.stop(target, false);
