@@ -114,9 +114,10 @@ impl Core {
                 self.log.last_seq(),
                 memory.durable
             ));
+            // This life's place in a view ends with it: a leader that waits for its acknowledgement would send
+            // snapshots that lack what was acknowledged already, and those are not taken.
+            self.bump();
             self.standing = Standing::Blank;
-            self.known = None;
-            self.following = None;
             self.distrust_own_log();
             self.registration.want_snapshot(Some(0));
         }
