@@ -295,8 +295,13 @@ pub enum Effect {
 
     /// These waiters' updates became these entries.
     Taken(Vec<(WaiterId, Seq)>),
-    /// Everything up to here is committed: answer the waiters, tell the subscribers.
+    /// Everything up to here is on enough disks for ever: answer those who wait for it.
     Answer {
+        /// The last entry to answer for.
+        until: Seq,
+    },
+    /// Everything up to here is committed here too: tell the subscribers.
+    Publish {
         /// The last committed entry.
         until: Seq,
     },

@@ -1,15 +1,21 @@
 //! A leader: one batch in flight (P3), committed when every member of the newest view has it (P5). How
 //! views change is told in `views`.
+//!
+//! Where enough others have it, those who wait are answered the moment the commit begins (P5b): on a disk that
+//! takes milliseconds for a sync, two in a row are what an answer waits for. Nothing can take such a
+//! batch back: it has been applied without an error, a step down commits it before anything is promised
+//! or acknowledged, and a commit that fails ends the process, whose next life asks the others.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     core::{Core, Standing},
     epoch::{Epoch, Incarnation, ServerId},
-    event::{Effect, OpId, Operation, ReadId, Time},
+    event::{Effect, OpId, Operation, Policy, ReadId, Time},
     log::{Entry, Hash, Payload, Position, Seq, View},
     log_index::Chunk,
     message::{KnownCommitted, Message},
+    mutant::Mutant,
     progress::Progress,
     reads::Reads,
 };
@@ -48,6 +54,8 @@ pub(super) struct Batch {
     pub(super) digest: Option<Hash>,
     /// The commit, and when it began.
     pub(super) commit: Option<(OpId, Time)>,
+    /// P5b: its updates were answered when the commit began.
+    pub(super) answered: bool,
     /// When the batch was begun.
     pub(super) since: Time,
     /// When its newest part was sent.
@@ -90,6 +98,11 @@ impl Leader {
 
     pub(super) fn is_committing(&self) -> bool {
         self.batch.as_ref().is_some_and(|batch| batch.commit.is_some())
+    }
+
+    /// Whether something was answered that the own disk may lack still: reads wait for it.
+    pub(super) fn has_answered_early(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| batch.answered)
     }
 }
 
@@ -136,6 +149,7 @@ impl Core {
             apply: op,
             digest: None,
             commit: None,
+            answered: false,
             since: now,
             sent: now,
             reads_until,
@@ -198,7 +212,7 @@ impl Core {
         }
     }
 
-    /// P5.
+    /// P5 and P5b.
     pub(super) fn try_commit(&mut self) {
         let Some(leader) = self.leader.as_ref() else { return };
         let Some(batch) = leader.batch.as_ref() else { return };
@@ -212,11 +226,23 @@ impl Core {
         if !ready || !complete || !self.tables_agree() {
             return;
         }
+        let early = leader.serving && self.may_answer_early(members.len() - 1);
         let (op, now) = (self.new_op(), self.now);
         if let Some(batch) = self.leader.as_mut().and_then(|leader| leader.batch.as_mut()) {
-            batch.commit = Some((op, now));
+            (batch.commit, batch.answered) = (Some((op, now)), early);
             self.effects.push(Effect::Commit { op });
         }
+        if early {
+            self.effects.push(Effect::Answer { until: end });
+        }
+    }
+
+    /// P5b: whether so many disks beside the own one are enough for an answer. From here on the batch is never
+    /// rolled back: its commit has begun.
+    fn may_answer_early(&self, others: usize) -> bool {
+        let majority = self.settings.policy == Policy::Majority;
+        let few = self.mutant == Some(Mutant::AnswersWithFew);
+        if few { others > 0 } else { others >= 2 && (!majority || others >= self.majority()) }
     }
 
     pub(super) fn on_committed(&mut self, op: OpId) {
@@ -238,7 +264,11 @@ impl Core {
         if new_view {
             self.view_committed();
         }
-        self.effects.push(Effect::Answer { until: self.log.last_seq() });
+        let until = self.log.last_seq();
+        if !batch.answered {
+            self.effects.push(Effect::Answer { until });
+        }
+        self.effects.push(Effect::Publish { until });
         self.reads_served_by_batch(batch.reads_until);
         if new_view {
             self.send_heartbeats();

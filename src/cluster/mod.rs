@@ -5,8 +5,8 @@
 //! order in which effects must be carried out is documented at [`Effect`], and is half of the protocol.
 //!
 //! # What it promises
-//! - An update that was answered is on the disk of every member of the view that committed it, and every
-//!   later leader has it. Under [`Policy::Majority`] without exception; under [`Policy::Available`] unless a
+//! - An update that was answered is on the disk of every member of the view that committed it (the leader's
+//!   own may follow at once), and every later leader has it. Under [`Policy::Majority`] without exception; under [`Policy::Available`] unless a
 //!   living server was left out because it was silent: then two histories may exist for a while.
 //! - Nobody's data is overwritten without a word: what another history lacks is kept aside and told.
 //! - At most one server serves in an epoch, and a (epoch, seq) names one entry for ever.
@@ -26,7 +26,8 @@
 //!   that was given up for the next finds nobody dead any more.
 //! - **Write** (P3, P5, P6; `leader`): one batch in flight, sent first, applied meanwhile, committed when
 //!   every member of the newest view acknowledged it. An (epoch, seq) is never reused, for a restarted
-//!   leader needs a new epoch.
+//!   leader needs a new epoch. Where two others or more have it, under `majority` a majority without the
+//!   leader, its updates are answered when the commit begins (P5b); reads and subscribers wait for its end.
 //! - **Accept** (P4; `follower`): promise first, compare the place before, store durably, then
 //!   acknowledge. What the leader committed is believed only if the own entry there has the same hash. A server is
 //!   in sync once it knows as committed an entry of the leader's own epoch and is in every view from there
@@ -67,9 +68,6 @@
 //!   already: who answers what the known life was asked and did not answer lives later than it, is let in,
 //!   and is told that its folder is old. The first epoch of every life jumps by a random
 //!   number, for who led alone and lost that disk, or got an older one back, must not name an epoch twice.
-//!
-//! # What is left out
-//! Answering before the own commit (P5b).
 //!
 //! # Why this way
 //! Every rule that waits for a state of affairs is looked at after every event (`Core::turn`), instead of

@@ -43,11 +43,17 @@ pub enum Mutant {
     TakesAnySnapshot,
     /// A leader sends a whole batch again that began before the receiver's log.
     ResendsWholeBatch,
+    /// An update is answered before the own commit although the others that have it are too few.
+    AnswersWithFew,
+    /// A batch that is answered and not committed yet is rolled back.
+    RollsBackAnswered,
+    /// A read does not wait for the commit of what was answered before it came.
+    ReadsBeforeCommit,
 }
 
 impl Mutant {
     /// All of them, with the names that the walker's command line takes.
-    pub const ALL: [(&'static str, Mutant); 18] = [
+    pub const ALL: [(&'static str, Mutant); 21] = [
         ("resumes-old-epoch", Mutant::ResumesOldEpoch),
         ("excludes-on-silence", Mutant::ExcludesOnSilence),
         ("skips-fetch", Mutant::SkipsFetch),
@@ -66,5 +72,8 @@ impl Mutant {
         ("feeds-new-life", Mutant::FeedsNewLife),
         ("takes-any-snapshot", Mutant::TakesAnySnapshot),
         ("resends-whole-batch", Mutant::ResendsWholeBatch),
+        ("answers-with-few", Mutant::AnswersWithFew),
+        ("rolls-back-answered", Mutant::RollsBackAnswered),
+        ("reads-before-commit", Mutant::ReadsBeforeCommit),
     ];
 }

@@ -81,11 +81,17 @@ impl Core {
                 }
                 continue;
             };
-            if !self.round_is_answered(round) {
+            if !self.round_is_answered(round) || self.must_commit_first() {
                 return;
             }
             self.serve_reads(round.until, round.seq.max(self.committed_seq()));
         }
+    }
+
+    /// P5b: what was answered before the read came may not be committed here yet.
+    fn must_commit_first(&self) -> bool {
+        self.leader.as_ref().is_some_and(|leader| leader.has_answered_early())
+            && self.mutant != Some(Mutant::ReadsBeforeCommit)
     }
 
     fn serve_reads(&mut self, until: ReadId, seq: Seq) {

@@ -49,6 +49,9 @@ impl Core {
                 None if self.mutant == Some(Mutant::ForgetsLateBatch) && batch.digest.is_none() => {
                 }
                 None => self.effects.push(Effect::Rollback),
+                Some(_) if batch.answered && self.mutant == Some(Mutant::RollsBackAnswered) => {
+                    self.effects.push(Effect::Rollback);
+                }
                 Some((op, since)) => {
                     let digest = batch.digest.expect("applied before it is committed");
                     let chunks = batch.chunks;

@@ -268,6 +268,7 @@ impl Desk {
                     self.taken.extend(taken.into_iter().map(|(waiter, seq)| (seq, waiter)));
                 }
                 Effect::Answer { until } => self.answer(until, actions),
+                Effect::Publish { until } => self.publish(until, actions),
                 Effect::ServeReads { until, .. } => {
                     self.reads = self.reads.split_off(&(until + 1));
                     actions.push(Action::Serve(until));
@@ -294,6 +295,9 @@ impl Desk {
                 actions.push(Action::Answer(waiter, Executed { seq, result }));
             }
         }
+    }
+
+    fn publish(&mut self, until: Seq, actions: &mut Vec<Action>) {
         let committed = self.changes.partition_point(|change| change.log_seq <= until);
         if committed > 0 {
             actions.push(Action::Publish(self.changes.drain(..committed).collect()));

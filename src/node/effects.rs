@@ -110,6 +110,7 @@ impl Driver {
             Effect::Exit { failure } => self.exit = Some(failure),
             Effect::Taken(_)
             | Effect::Answer { .. }
+            | Effect::Publish { .. }
             | Effect::ServeReads { .. }
             | Effect::Abandon => {
                 unreachable!("the desk keeps the clients' effects to itself")

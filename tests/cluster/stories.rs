@@ -214,6 +214,7 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
         ("fail-store", [id, durable]) => world.fail_store(server(id)?, *durable == "durable"),
         ("deliver", [from, to]) => deliver_between(world, server(from)?, server(to)?),
         ("store", [id]) => store_all(world, server(id)?),
+        ("store-one", [id]) => world.run_store(server(id)?),
         ("outrun", [leader, behind, millis]) => {
             outrun(world, server(leader)?, server(behind)?, number(millis)?);
         }

@@ -34,7 +34,8 @@ use walk::{Profile, Walks};
 
 /// Every known bug, a policy under which it shows, a seed near one that shows it, and the walks within
 /// which it must: so that finding it takes seconds as long as nothing changes, and still happens after a change.
-/// A story alone shows what [`Mutant::ForgetsPromisedTo`] breaks.
+/// Stories alone show what [`Mutant::ForgetsPromisedTo`] and [`Mutant::RollsBackAnswered`] break: a lead hardly
+/// ever ends while a commit is under way.
 const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::ResumesOldEpoch, Policy::Available, 1, 2_000),
     (Mutant::SkipsReconcile, Policy::Available, 1, 2_000),
@@ -53,6 +54,8 @@ const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::FeedsNewLife, Policy::Available, 6_590, 100_000),
     (Mutant::TakesAnySnapshot, Policy::Available, 1, 20_000),
     (Mutant::ResendsWholeBatch, Policy::Majority, 1_425_130, 20_000),
+    (Mutant::AnswersWithFew, Policy::Majority, 7_900, 50_000),
+    (Mutant::ReadsBeforeCommit, Policy::Majority, 9_440, 50_000),
 ];
 
 /// Walks that broke something once: a leader that sent, again and again, a batch that began before the

@@ -237,6 +237,7 @@ impl World {
             Effect::Exit { failure } => self.exit(index, failure),
             Effect::Taken(_)
             | Effect::Answer { .. }
+            | Effect::Publish { .. }
             | Effect::ServeReads { .. }
             | Effect::Abandon => unreachable!("the desk keeps these to itself"),
         }

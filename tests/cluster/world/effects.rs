@@ -40,7 +40,10 @@ impl World {
                 self.node(id).store.push_back(StoreOp::Apply(op, entries));
             }
             Effect::Commit { op } => self.node(id).store.push_back(StoreOp::Commit(op)),
-            Effect::Rollback => self.node(id).store.push_back(StoreOp::Rollback),
+            Effect::Rollback => {
+                self.check_rollback(id);
+                self.node(id).store.push_back(StoreOp::Rollback);
+            }
             Effect::Store { op, entries, lineage } => {
                 self.record(&entries);
                 self.node(id).store.push_back(StoreOp::Store(op, entries, lineage));
@@ -61,6 +64,7 @@ impl World {
             }
             Effect::Taken(taken) => self.node(id).taken.extend(taken),
             Effect::Answer { until } => self.acknowledge(id, until),
+            Effect::Publish { until } => self.check_publish(id, until),
             Effect::ServeReads { until, seq } => self.serve_reads(id, until, seq),
             Effect::Abandon => {
                 self.node(id).taken.clear();

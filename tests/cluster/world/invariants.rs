@@ -17,20 +17,65 @@ impl World {
         }
     }
 
-    /// I3's first half: an acknowledged update is on the disk of every member of the view.
+    /// I3's first half: an acknowledged update is on the disk of every member of the view; the leader's own commit
+    /// may be under way.
     pub(super) fn acknowledge(&mut self, id: ServerId, until: Seq) {
         let node = self.node(id);
         let (done, rest): (Vec<_>, Vec<_>) =
             node.taken.drain(..).partition(|(_, seq)| *seq <= until);
         node.taken = rest;
         for (waiter, seq) in done {
-            let log = self.nodes[&id].disk.log.as_ref().expect("a leader has a log");
-            let entry = &log.entries[seq as usize - 1];
+            let node = &self.nodes[&id];
+            let log = node.disk.log.as_ref().expect("a leader has a log");
+            let committed = log.entries.get(seq as usize - 1);
+            let under_way = || node.open.iter().find(|entry| entry.seq == seq);
+            let entry = committed.or_else(under_way).expect("what is answered was applied");
             let Payload::Update(payload) = &entry.payload else {
                 unreachable!("waiters have updates")
             };
             let (hash, payload) = (entry.hash, payload.clone());
+            if committed.is_none() {
+                self.check_early_answer(id, seq, hash);
+            }
             self.acknowledged.push(Acknowledged { waiter, seq, hash, payload });
+        }
+    }
+
+    /// P5b: every other member has it.
+    fn check_early_answer(&mut self, id: ServerId, seq: Seq, hash: Hash) {
+        let node = &self.nodes[&id];
+        let committed = node.disk.log.iter().flat_map(|log| log.entries.iter().rev());
+        let mut newest_first = node.open.iter().rev().chain(committed);
+        let view = newest_first.find_map(|entry| match &entry.payload {
+            Payload::View(view) => Some(view),
+            _ => None,
+        });
+        let members = &view.expect("a log has a view").members;
+        let lacks = |member: &ServerId| {
+            let node = &self.nodes[member];
+            let mut logs = node.disk.log.iter().chain(&node.disk.aside);
+            *member != id && !node.wiped && !logs.any(|log| log.holds(seq, hash))
+        };
+        if let Some(member) = members.iter().find(|member| lacks(member)) {
+            self.violate(format!("I3: {id} answers for entry {seq} before {member} has it"));
+        }
+    }
+
+    /// P16: nothing that was answered is rolled back.
+    pub(super) fn check_rollback(&mut self, id: ServerId) {
+        let open = &self.nodes[&id].open;
+        let answered = |entry: &&Entry| self.acknowledged.iter().any(|one| one.hash == entry.hash);
+        if let Some(entry) = open.iter().find(answered) {
+            let seq = entry.seq;
+            self.violate(format!("P16: {id} rolls entry {seq} back, for which it has answered"));
+        }
+    }
+
+    /// Subscribers are told of nothing that is not on the leader's own disk.
+    pub(super) fn check_publish(&mut self, id: ServerId, until: Seq) {
+        let durable = self.nodes[&id].disk.log.as_ref().map_or(0, |log| log.last().seq);
+        if until > durable {
+            self.violate(format!("P22: {id} publishes entry {until}, which it has not committed"));
         }
     }
 
