@@ -147,6 +147,7 @@ impl World {
                 if let Some(reply) = process.waiters.remove(&waiter) {
                     reply.send(Ok((executed.clone(), hash)));
                 }
+                self.check_answer(index, executed.seq, hash);
                 self.record.acknowledged.entry(executed.seq).or_default().insert(hash);
             }
             Action::Refuse(waiter, refused) => {
@@ -529,6 +530,15 @@ impl World {
                 let what = format!("I3: {} leads without the acknowledged entry {seq}", index + 1);
                 self.violate(what);
             }
+        }
+    }
+
+    /// I3: what is answered is committed here, or on the disks of two others (P5b).
+    fn check_answer(&mut self, index: usize, seq: Seq, hash: Hash) {
+        let others = (0..self.servers.len()).filter(|other| *other != index);
+        let copies = others.filter(|other| self.is_durable(*other, seq, hash)).count();
+        if copies < 2 && !self.is_durable(index, seq, hash) && !self.record.lost {
+            self.violate(format!("I3: {} answers for entry {seq} too early", index + 1));
         }
     }
 
