@@ -137,6 +137,9 @@ impl Core {
     pub(super) fn on_report(&mut self, message: Message) {
         let from = message.from;
         let question = matches!(message.body, Body::Heartbeat(_));
+        // A heartbeat introduces its sender to every life, but what is committed it tells one alone: another
+        // one would take the membership of its predecessor for its own.
+        let meant = message.receiver == Some(self.incarnation);
         let (Body::Heartbeat(report) | Body::HeartbeatReply(report)) = message.body else {
             return;
         };
@@ -166,6 +169,7 @@ impl Core {
         self.remember(from, message.incarnation, &report);
         self.compare_with_memory(&report);
         if report.serving
+            && meant
             && let Mode::Leader(epoch) = report.mode
         {
             self.hear_committed(from, epoch, report.known_committed);

@@ -61,7 +61,8 @@ const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
 /// Walks that broke something once: a leader that sent, again and again, a batch that began before the
 /// receiver's log; candidates that could not fetch another history and stood in turns for ever; a server that
 /// was left out by what a probe had found of its life before; an old disk with a forced lead that had the greatest
-/// end and did not stand; a member that found its disk old when a leader waited for it alone.
+/// end and did not stand; a member that found its disk old when a leader waited for it alone; a life that believed
+/// what a late heartbeat told the one before it.
 const ONCE_BROKEN: [u64; 5] = [249_973_625_253, 20_818_790, 46_205_728, 60_374_028, 2_101_042_555];
 
 fn main() -> ExitCode {

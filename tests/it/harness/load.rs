@@ -51,6 +51,8 @@ pub(crate) struct Load {
     gate: Arc<RwLock<bool>>,
     senders: JoinSet<()>,
     listeners: Vec<Receiver>,
+    /// Somebody who reads when all is said.
+    witness: User,
     histories: bool,
 }
 
@@ -76,11 +78,13 @@ impl Load {
             let user = User::create(cluster, &format!("listener-{listener}")).await.patient();
             listeners.push(Receiver::listen(&Arc::new(user)).await);
         }
+        let witness = User::log_in(cluster, "listener-0").await.patient();
         let mut load = Load {
             acknowledged: Acknowledgements::default(),
             gate: Arc::new(RwLock::new(false)),
             senders: JoinSet::new(),
             listeners,
+            witness,
             histories: people.histories,
         };
         let free = (0..people.senders).map(|_| None);
@@ -164,10 +168,13 @@ impl Load {
         }
     }
 
-    /// Nobody sends while this is held. The cluster must be in sync, for every send is answered first.
+    /// Nobody sends while this is held. The cluster must be in sync, for every send is answered first; and
+    /// the leader has committed what it answered, for it has let somebody read.
     pub(crate) async fn silence(&self) -> RwLockWriteGuard<'_, bool> {
         let silence = tokio::time::timeout(Duration::from_secs(30), self.gate.write());
-        silence.await.expect("a cluster in sync answers every send")
+        let silence = silence.await.expect("a cluster in sync answers every send");
+        self.witness.newest("@sender-0").await;
+        silence
     }
 
     /// Nobody sends any more, and every send was answered.
