@@ -226,7 +226,7 @@ impl Stage {
             // Asked to end, it did so without coming to the point; nothing else ends by itself.
             assert!(exit.status.success(), "{victim} ended with {}:\n{}", exit.status, exit.log);
         }
-        self.go_on_without(victim).await;
+        self.go_on_without(victim, situation).await;
         let found_out = self.mentions(victim);
         if reached {
             match &copy {
@@ -287,9 +287,10 @@ impl Stage {
     }
 
     /// Where the policy lets those who are left go on, they do.
-    async fn go_on_without(&mut self, victim: u32) {
+    async fn go_on_without(&mut self, victim: u32, situation: Situation) {
         let left = all().filter(|id| *id != victim && self.cluster.is_up(*id)).count();
-        if self.policy == "available" || left == 2 {
+        let majority = left == 2 && !situation.leaves_a_forgetful_one();
+        if self.policy == "available" || majority {
             self.load.more(5).await;
         }
     }

@@ -233,6 +233,11 @@ impl Situation {
         matches!(self, Joins | ReturnsOutdated | Resets)
     }
 
+    /// Whether one of those that are left when it dies forgot something, and may promise nothing alone.
+    pub(super) fn leaves_a_forgetful_one(self) -> bool {
+        matches!(self, FeedsBlank | FeedsOutdated)
+    }
+
     /// Whether the server that dies can come back with this disk.
     ///
     /// Whose turn it is to die.
