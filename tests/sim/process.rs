@@ -339,7 +339,9 @@ impl World {
                 self.record.digest(self.now, last, *digest);
             }
             (Some(Completion::Installed { log, .. }), _) => {
-                self.servers[index].durable = log.recent.iter().copied().collect();
+                let server = &mut self.servers[index];
+                let recent = log.recent.iter().copied().collect();
+                server.replaced.extend(std::mem::replace(&mut server.durable, recent));
                 self.process(index).views = log.views.iter().cloned().collect();
                 self.process(index).hashes = log.recent.iter().copied().collect();
             }
@@ -552,7 +554,10 @@ impl World {
         let Some((seq, view)) = newest else { return };
         for other in 0..self.servers.len() {
             let member = view.members.contains(&ServerId(other as u32 + 1));
-            let has = self.is_durable(other, last, hash);
+            // Who acknowledged it and then had it merged into a greater history has a snapshot of that.
+            let merged = self.plan.policy == Policy::Available
+                && self.servers[other].replaced.contains(&(last, hash));
+            let has = merged || self.is_durable(other, last, hash);
             if member && !has && !self.servers[other].lost {
                 let what = format!("I4: {} commits {last} before {} has it", index + 1, other + 1);
                 self.violate(what);

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     num::NonZeroUsize,
     path::PathBuf,
     rc::Rc,
@@ -44,6 +44,8 @@ pub(crate) struct Server {
     pub(crate) wall: Rc<Cell<i64>>,
     /// What is on its disk, as far as it is kept.
     pub(crate) durable: BTreeMap<Seq, Hash>,
+    /// What was on its disk when a snapshot replaced it.
+    pub(crate) replaced: BTreeSet<(Seq, Hash)>,
     /// Its disk lost something, and it was not in sync since.
     pub(crate) lost: bool,
     /// It is not to be started while this is not 0.
@@ -109,6 +111,7 @@ impl Server {
             process: None,
             wall: Rc::new(Cell::new(0)),
             durable: BTreeMap::new(),
+            replaced: BTreeSet::new(),
             lost: false,
             held: 0,
             slow: false,
