@@ -7,8 +7,9 @@ use std::{
 };
 
 use chinwag::cluster::{
-    Body, Boot, Boundary, Core, Effect, Epoch, Event, Hash, LocalState, LogSummary, Message,
-    PeerMemory, Policy, Position, Seq, ServerId, Settings, Time, Timing, View,
+    Body, Boot, Boundary, Core, Effect, Epoch, Event, Hash, Incarnation, KnownCommitted,
+    LocalState, LogSummary, Message, Mode, PeerMemory, Policy, Position, Seq, ServerId, Settings,
+    Time, Timing, View,
 };
 
 const ONE: ServerId = ServerId(1);
@@ -171,4 +172,35 @@ fn a_late_word_of_the_same_life_does_not_make_its_log_shorter() {
     hear(&mut one, said, now);
     hear(&mut one, late, now);
     assert_eq!(memory_of(&mut one, now).durable, 4);
+}
+
+/// A leader's heartbeat that was on its way to an earlier life comes to one that follows the same leader: what it
+/// says is committed was said to that life, which was in sync, and this one is not.
+#[test]
+fn what_is_committed_is_told_to_one_life_alone() {
+    let now = Time(Duration::from_secs(10));
+    let follow = |meant_for: fn(&Core) -> Option<Incarnation>| {
+        let mut one = with_log(ONE, (1, 2, 101), Some(log_until(2)), now);
+        let mut leader = with_log(OTHER, (2, 1, 102), Some(log_until(2)), now);
+        let epoch = Epoch { number: 1, server: OTHER };
+        let mut said = sent_to(ONE, leader.step(Event::Tick, Time(now.0 + Duration::from_secs(1))));
+        let mut beat = said.pop().expect("a heartbeat");
+        let Body::Heartbeat(report) = &mut beat.body else { panic!("a heartbeat") };
+        (report.mode, report.serving) = (Mode::Leader(epoch), true);
+        let first = Message { receiver: None, ..beat.clone() };
+        let Body::Heartbeat(report) = &mut beat.body else { panic!("a heartbeat") };
+        report.known_committed = Some(KnownCommitted { epoch, seq: 2, hash: Hash([9; 32]) });
+        let late = Message { receiver: meant_for(&one), nonce: beat.nonce + 1, ..beat.clone() };
+        let receiver = Some(one.incarnation());
+        let welcome = Message { receiver, body: Body::Welcome { epoch }, ..beat };
+        hear(&mut one, vec![first, welcome, late], now);
+        one.mode()
+    };
+    let in_sync = Mode::Follower(Epoch { number: 1, server: OTHER });
+    assert_eq!(follow(|one| Some(one.incarnation())), in_sync, "it was said to this life");
+    assert_eq!(
+        follow(|one| Some(Incarnation { random: 7, ..one.incarnation() })),
+        Mode::Recovering
+    );
+    assert_eq!(follow(|_| None), Mode::Recovering);
 }
