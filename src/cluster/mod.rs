@@ -5,9 +5,10 @@
 //! order in which effects must be carried out is documented at [`Effect`], and is half of the protocol.
 //!
 //! # What it promises
-//! - An update that was answered is on the disk of every member of the view that committed it (the leader's
-//!   own may follow at once), and every later leader has it. Under [`Policy::Majority`] without exception; under [`Policy::Available`] unless a
-//!   living server was left out because it was silent: then two histories may exist for a while.
+//! - An update that was answered is on the disk of every member of the view that commits it (the leader's own
+//!   commit may be under way), and every later leader has it. Under [`Policy::Majority`] without exception;
+//!   under [`Policy::Available`] unless a living server was left out because it was silent: then two
+//!   histories may exist for a while.
 //! - Nobody's data is overwritten without a word: what another history lacks is kept aside and told.
 //! - At most one server serves in an epoch, and a (epoch, seq) names one entry for ever.
 //!
@@ -18,7 +19,7 @@
 //!   unanswered for the failure timeout. Both are about one life, and a sign of life voids them, as does
 //!   seeing that server taken into a view. A new life of another process is introduced by its report. Who
 //!   has another configuration, format or history is refused: neither its promise nor its lead concerns
-//!   anybody. A heartbeat that others of its life have overtaken tells how its sender was, and is only answered.
+//!   anybody. What a leader says is committed counts for the life that it was said to, and for no other. A heartbeat that others of its life have overtaken tells how its sender was, and is only answered.
 //!   Nobody waits for a heartbeat to look (`probe`): a peer is suspected when a stream with it ended, when a
 //!   message that may be old voided what was found, when a candidate asks for a promise against it, and
 //!   when another follower of the same leader lost it, which then says so at once. A suspected peer is probed
@@ -44,7 +45,8 @@
 //!   first view through, its promisers wait for it; that time is over when it leads or is dead, and ranks
 //!   count after it. A greater promise elsewhere ends a lead only when its
 //!   holder asks to be let in, refuses updates, or serves. A candidate that cannot fetch what the longest
-//!   log has, for its own has another end, makes the server that has it stand.
+//!   log has, for its own has another end, makes the server that has it stand, even a distrusted one if everybody
+//!   can promise.
 //!   An emptied server has nothing to promise for and renounces lower epochs instead: a candidate that has
 //!   everything does without it, or nobody would lead while the third one is dead.
 //! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead. Under
@@ -66,7 +68,7 @@
 //!   candidate that must then win them all. Under `majority` it takes nothing before so many others that
 //!   hold data told it their promises. An old copy of a data folder counts a start that the others know
 //!   already: who answers what the known life was asked and did not answer lives later than it, is let in,
-//!   and is told that its folder is old. The first epoch of every life jumps by a random
+//!   and is told that its folder is old; its life ends with that, and its place in a view. The first epoch of every life jumps by a random
 //!   number, for who led alone and lost that disk, or got an older one back, must not name an epoch twice.
 //!
 //! # Why this way
