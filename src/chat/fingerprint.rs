@@ -6,9 +6,32 @@ use sha2::{Digest as _, Sha256};
 
 use super::command::{Call, Command};
 
-/// The SHA-256 over a caller's fields. No password, token or hash of one goes in.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// The SHA-256 over a caller's fields. No password, token or hash of one goes in. Two are equal when their
+/// first bytes are: it tells a caller's mistake, not an attack, and the store keeps no more.
+#[derive(Clone, Copy)]
 pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// What is stored and compared.
+    pub fn kept(&self) -> &[u8] {
+        &self.0[..8]
+    }
+
+    /// What was stored; the rest is zero.
+    pub fn of_kept(kept: &[u8]) -> Option<Fingerprint> {
+        let mut all = [0; 32];
+        all[..8].copy_from_slice(kept.get(..8)?);
+        Some(Fingerprint(all))
+    }
+}
+
+impl PartialEq for Fingerprint {
+    fn eq(&self, other: &Fingerprint) -> bool {
+        self.kept() == other.kept()
+    }
+}
+
+impl Eq for Fingerprint {}
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

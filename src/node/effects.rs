@@ -52,7 +52,7 @@ impl Driver {
             Action::Publish(changes) => {
                 failpoint::reach(Point::PublishBefore);
                 self.sessions.learn(&changes);
-                self.hub.publish(&changes);
+                self.hub.publish(changes);
                 failpoint::reach(Point::PublishSent);
             }
             Action::EndSubscriptions => {

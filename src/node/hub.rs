@@ -153,11 +153,15 @@ impl Hub {
     }
 
     /// Tells everybody whom the changes concern; all changes of an entry come in one call.
-    pub fn publish(&self, changes: &[Change]) {
+    pub fn publish(&self, changes: Vec<Change>) {
         let mut subscribers = self.lock();
-        for changes in changes.chunk_by(|one, next| one.log_seq == next.log_seq) {
+        let mut changes = changes.into_iter().peekable();
+        while let Some(first) = changes.next() {
+            let seq = first.log_seq;
+            let others = std::iter::from_fn(|| changes.next_if(|next| next.log_seq == seq));
+            let told: Changes = std::iter::once(first).chain(others).collect();
+            let changes = &told[..];
             let concerned: usize = changes.iter().map(|c| c.audience.accounts().len()).sum();
-            let told = Changes::from(changes);
             // A room may have a thousand members of whom three are here, or the other way round.
             if concerned > subscribers.by_account.len() {
                 subscribers.by_account.retain(|account, devices| {
@@ -234,7 +238,7 @@ mod tests {
         let hub = open_hub(4);
         let mut alice = hub.subscribe(ALICE).expect("open");
         let mut bob = hub.subscribe(BOB).expect("open");
-        hub.publish(&[change(1, vec![BOB]), change(2, vec![ALICE, BOB])]);
+        hub.publish(vec![change(1, vec![BOB]), change(2, vec![ALICE, BOB])]);
         assert_eq!(alice.next().await.expect("told")[0].log_seq, 2);
         assert_eq!(bob.next().await.expect("told")[0].log_seq, 1);
     }
@@ -243,7 +247,7 @@ mod tests {
     async fn what_one_entry_changed_is_told_together_and_once() {
         let hub = open_hub(4);
         let mut alice = hub.subscribe(ALICE).expect("open");
-        hub.publish(&[
+        hub.publish(vec![
             change(1, vec![ALICE, ALICE]),
             change(1, vec![BOB]),
             change(1, vec![ALICE, BOB]),
@@ -271,7 +275,7 @@ mod tests {
         let mut bob = hub.subscribe(BOB).expect("open");
         let mut alice = hub.subscribe(ALICE).expect("open");
         let crowd = (3..200).map(|id| AccountId([id; 16])).chain([BOB]).collect();
-        hub.publish(&[change(1, crowd), change(2, vec![ALICE])]);
+        hub.publish(vec![change(1, crowd), change(2, vec![ALICE])]);
         assert_eq!(bob.next().await.expect("told")[0].log_seq, 1);
         assert_eq!(alice.next().await.expect("told")[0].log_seq, 2);
     }
@@ -292,7 +296,7 @@ mod tests {
         assert!(!bob.missed_signals());
         hub.signal(signal(false));
         assert!(bob.missed_signals() && !bob.missed_signals(), "said once");
-        hub.publish(&[change(1, vec![ALICE, BOB])]);
+        hub.publish(vec![change(1, vec![ALICE, BOB])]);
         assert!(matches!(bob.news().await, Ok(News::Changes(_))), "changes go first");
         for _ in 0..SIGNALS {
             let news = bob.news().await.expect("told");
@@ -307,7 +311,7 @@ mod tests {
     async fn a_slow_subscriber_gets_what_fitted_and_then_the_reason_for_the_end() {
         let hub = open_hub(2);
         let mut alice = hub.subscribe(ALICE).expect("open");
-        hub.publish(&(1..=5).map(|seq| change(seq, vec![ALICE])).collect::<Vec<_>>());
+        hub.publish((1..=5).map(|seq| change(seq, vec![ALICE])).collect());
         assert_eq!(alice.next().await.expect("told")[0].log_seq, 1);
         assert_eq!(alice.next().await.expect("told")[0].log_seq, 2);
         assert_eq!(alice.next().await.expect_err("ended"), Ended::TooSlow);

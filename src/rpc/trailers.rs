@@ -1,15 +1,15 @@
 //! Every answer says in its trailers which epoch answered and how many servers hold what it says.
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::BodyExt as _;
 use tonic::body::Body;
 
 use crate::node::NodeHandle;
 
 /// The trailer with the epoch, as `number.server`.
-const EPOCH: &str = "chinwag-epoch";
+const EPOCH: HeaderName = HeaderName::from_static("chinwag-epoch");
 /// The trailer with the number of servers that hold every acknowledged update.
-const COPIES: &str = "chinwag-copies";
+const COPIES: HeaderName = HeaderName::from_static("chinwag-copies");
 
 /// Adds the trailers to an answer, at the time when it is complete.
 pub(super) fn add(response: Response<Body>, node: NodeHandle) -> Response<Body> {
@@ -30,10 +30,8 @@ pub(super) fn add(response: Response<Body>, node: NodeHandle) -> Response<Body> 
 
 fn write(trailers: &mut HeaderMap, node: &NodeHandle) {
     let standing = node.standing();
-    let values = [(EPOCH, standing.epoch.to_string()), (COPIES, standing.copies.to_string())];
-    for (name, value) in values {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            trailers.insert(name, value);
-        }
+    if let Ok(epoch) = HeaderValue::from_str(&standing.epoch.to_string()) {
+        trailers.insert(EPOCH, epoch);
     }
+    trailers.insert(COPIES, standing.copies.into());
 }

@@ -24,7 +24,9 @@ pub(super) fn message(
     id: MessageId,
 ) -> Result<Option<MessageRow>, StoreError> {
     let natural = by_key(connection, id.log_seq() as i64)?;
-    if let Some(row) = natural.filter(|row| row.message_id == id.0) {
+    if let Some(row) = natural
+        && row.public_id()? == id
+    {
         return Ok(Some(row));
     }
     let moved: Option<i64> = message_aliases::table

@@ -8,6 +8,7 @@ use super::{connection, error::StoreError, local};
 
 /// Every chat table by public ids and names, one sorted line a row. Integer keys stay out, but for the
 /// places in the log that rows are about; so do derived tables, the log, and the files' layout.
+/// `{id}` stands for [`MESSAGE_ID`].
 const TABLES: [&str; 17] = [
     "SELECT 'account ' || hex(account_id) || ' ' || username || ' ' || password_hash || ' v'
         || password_version || ' at ' || password_position || ' ' || create_time || ' deleted='
@@ -34,22 +35,22 @@ const TABLES: [&str; 17] = [
         || member AS line
         FROM membership_changes m JOIN accounts a ON a.id = m.account
         JOIN named ON named.id = m.conversation",
-    "SELECT 'mention ' || hex(a.account_id) || ' in ' || hex(m.message_id) || ' ' || x.seq AS line
+    "SELECT 'mention ' || hex(a.account_id) || ' in ' || {id} || ' ' || x.seq AS line
         FROM mentions x JOIN messages m ON m.id = x.message JOIN accounts a ON a.id = x.account",
-    "SELECT 'message ' || hex(m.message_id) || ' ' || label || ' seq=' || m.seq || ' from '
+    "SELECT 'message ' || {id} || ' ' || label || ' seq=' || m.seq || ' from '
         || hex(a.account_id) || ' re=' || hex(ifnull(m.reply_to, '')) || ' ' || m.create_time
         || ' edited=' || ifnull(m.edit_time, '-') || ' received=' || ifnull(m.received_time, '-')
         || ' deleted=' || m.deleted || ' body=' || hex(m.body) AS line
         FROM messages m JOIN accounts a ON a.id = m.sender JOIN named ON named.id = m.conversation",
-    "SELECT 'hidden ' || hex(m.message_id) || ' from ' || hex(a.account_id) AS line
+    "SELECT 'hidden ' || {id} || ' from ' || hex(a.account_id) AS line
         FROM hidden h JOIN messages m ON m.id = h.message JOIN accounts a ON a.id = h.account",
-    "SELECT 'deleted ' || hex(m.message_id) || ' by ' || hex(a.account_id) || ' ' || d.delete_time
+    "SELECT 'deleted ' || {id} || ' by ' || hex(a.account_id) || ' ' || d.delete_time
         || ' body=' || ifnull(hex(d.body), '-') AS line
         FROM deleted_messages d JOIN messages m ON m.id = d.message
         JOIN accounts a ON a.id = d.deleted_by",
     "SELECT 'request ' || hex(request_id) || ' ' || hex(scope) || ' call=' || call || ' '
-        || hex(fingerprint) || ' ' || hex(outcome) || ' ' || time AS line FROM requests",
-    "SELECT 'message alias ' || hex(x.message_id) || ' ' || hex(m.message_id) AS line
+        || hex(fingerprint) || ' ' || iif(outcome IS NULL, 'own', hex(outcome)) || ' ' || time AS line FROM requests",
+    "SELECT 'message alias ' || hex(x.message_id) || ' ' || {id} AS line
         FROM message_aliases x JOIN messages m ON m.id = x.message",
     "SELECT 'room alias ' || hex(x.room_id) || ' ' || label AS line
         FROM room_aliases x JOIN named ON named.id = x.conversation",
@@ -64,6 +65,10 @@ const NAMED: &str = "WITH named AS (
     SELECT c.*, ifnull('#' || c.name || ' ' || hex(c.room_id), hex(l.account_id) || '+' || hex(h.account_id)) AS label
     FROM conversations c LEFT JOIN accounts l ON l.id = c.low_account
     LEFT JOIN accounts h ON h.id = c.high_account) ";
+
+/// The whole id of the message in `m`, however it is stored: see [`super::rows::stored_message_id`].
+const MESSAGE_ID: &str = "iif(length(m.message_id) > 8, hex(m.message_id),
+    substr('0000000000000000' || hex(m.message_id), -16) || printf('%016X', m.id))";
 
 /// The contents of the database in a data folder that no server has open (or in a copy of one).
 pub fn contents(data_dir: &Path) -> Result<String, StoreError> {
@@ -96,7 +101,7 @@ pub(super) fn lines(connection: &mut SqliteConnection) -> Result<String, StoreEr
     }
     let mut all = Vec::new();
     for query in TABLES {
-        let rows: Vec<Row> = sql_query(format!("{NAMED}{query}"))
+        let rows: Vec<Row> = sql_query(format!("{NAMED}{}", query.replace("{id}", MESSAGE_ID)))
             .load(connection)
             .map_err(StoreError::database("read the contents"))?;
         all.extend(rows.into_iter().map(|row| row.line));

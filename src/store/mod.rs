@@ -29,6 +29,7 @@ pub mod inspect;
 mod local;
 mod log;
 mod mentions;
+mod outcomes;
 mod pool;
 mod prepared;
 mod query;

@@ -18,9 +18,19 @@ pub(super) trait Prepare: Sized {
     /// a reference and asks the statement itself, so it would be compiled every time.
     fn prepared(self) -> Prepared<Self>;
 
-    /// Carries out, kept prepared, a statement that answers no rows.
-    fn run_prepared(self, connection: &mut SqliteConnection) -> QueryResult<()>;
+    /// Carries out a statement that answers no rows, kept prepared under this type: see [`run_prepared`].
+    fn run_prepared_as<Key: 'static>(self, connection: &mut SqliteConnection) -> QueryResult<()>;
 }
+
+/// Carries out, kept prepared, a statement that answers no rows. Each place of this macro has a type of its own
+/// as the key of its statement, so that not even the text is made again.
+macro_rules! run_prepared {
+    ($statement:expr, $connection:expr) => {{
+        enum Here {}
+        $crate::store::prepared::Prepare::run_prepared_as::<Here>($statement, $connection)
+    }};
+}
+pub(super) use run_prepared;
 
 impl<Statement> Prepare for Statement
 where
@@ -30,8 +40,8 @@ where
         Prepared(self)
     }
 
-    fn run_prepared(self, connection: &mut SqliteConnection) -> QueryResult<()> {
-        Prepared(Unanswered(self)).load::<i32>(connection).map(drop)
+    fn run_prepared_as<Key: 'static>(self, connection: &mut SqliteConnection) -> QueryResult<()> {
+        Named(Prepared(Unanswered(self)), PhantomData::<Key>).load::<i32>(connection).map(drop)
     }
 }
 
@@ -109,6 +119,33 @@ where
 }
 
 impl<Statement> RunQueryDsl<SqliteConnection> for Prepared<Statement> {}
+
+/// A statement whose text is that of its key, and so need not be made to be looked up.
+struct Named<Statement, Key>(Prepared<Statement>, PhantomData<Key>);
+
+impl<Statement, Key> QueryFragment<Sqlite> for Named<Statement, Key>
+where
+    Statement: QueryFragment<Sqlite>,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.0.walk_ast(pass)
+    }
+
+    fn is_safe_to_cache_prepared(&self, _: &Sqlite) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
+impl<Statement, Key: 'static> QueryId for Named<Statement, Key> {
+    type QueryId = Key;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<Statement: Query, Key> Query for Named<Statement, Key> {
+    type SqlType = Statement::SqlType;
+}
+
+impl<Statement, Key> RunQueryDsl<SqliteConnection> for Named<Statement, Key> {}
 
 /// A statement without an answer, as one whose answer has no rows.
 struct Unanswered<Statement>(Statement);

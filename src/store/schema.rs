@@ -170,14 +170,14 @@ table! {
 }
 
 table! {
-    requests (request_id, scope, call) {
+    requests (position) {
+        position -> BigInt,
         request_id -> Binary,
         scope -> Binary,
         call -> BigInt,
         fingerprint -> Binary,
-        outcome -> Binary,
+        outcome -> Nullable<Binary>,
         time -> BigInt,
-        position -> BigInt,
     }
 }
 

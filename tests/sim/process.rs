@@ -168,7 +168,7 @@ impl World {
             }
             Action::Publish(changes) => {
                 process.door.sessions.learn(&changes);
-                process.door.hub.publish(&changes);
+                process.door.hub.publish(changes);
             }
             Action::EndSubscriptions => {
                 process.door.hub.close();

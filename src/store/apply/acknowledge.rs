@@ -10,7 +10,7 @@ use crate::{
     chat::{ChangeKind, MessageId, Outcome},
     store::{
         error::StoreError,
-        prepared::Prepare as _,
+        prepared::run_prepared,
         rows::{AccountRow, MessageRow},
         schema::messages,
     },
@@ -48,11 +48,15 @@ pub(super) fn receive(
     time: i64,
     around: &Surroundings,
 ) -> Result<(), Stop> {
-    update(messages::table.find(message.id))
-        .set((messages::received_time.eq(time), messages::change_position.eq(context.position)))
-        .run_prepared(context.connection)
-        .map_err(StoreError::database("mark a message as received"))?;
-    context.record("messages", &[message.message_id.as_slice().into(), time.into()]);
+    run_prepared!(
+        update(messages::table.find(message.id)).set((
+            messages::received_time.eq(time),
+            messages::change_position.eq(context.position)
+        )),
+        context.connection
+    )
+    .map_err(StoreError::database("mark a message as received"))?;
+    context.record("messages", &[(&message.public_id()?.0).into(), time.into()]);
     note_change(context, &message)?;
     let audience = around.viewers_of(context, &message)?;
     let received = MessageRow { received_time: Some(time), ..message };

@@ -13,7 +13,7 @@ use crate::{
     chat::{Body, ChangeKind, Message, MessageId, Outcome, Refusal},
     store::{
         error::StoreError,
-        prepared::Prepare as _,
+        prepared::run_prepared,
         rows::{self, AccountRow, MessageRow},
         schema::messages,
     },
@@ -49,18 +49,19 @@ pub(super) fn write(
     edit_time: i64,
 ) -> Result<Message, Stop> {
     let mentioned = mentions::find(context, message.conversation, message.sender, body.as_str())?;
-    update(messages::table.find(message.id))
-        .set((
+    run_prepared!(
+        update(messages::table.find(message.id)).set((
             messages::body.eq(body.as_str()),
             messages::edit_time.eq(edit_time),
             messages::change_position.eq(context.position),
             messages::edit_position.eq(context.position),
-        ))
-        .run_prepared(context.connection)
-        .map_err(StoreError::database("edit a message"))?;
+        )),
+        context.connection
+    )
+    .map_err(StoreError::database("edit a message"))?;
     let text = body.as_str();
-    context
-        .record("messages", &[message.message_id.as_slice().into(), text.into(), edit_time.into()]);
+    let id = message.public_id()?;
+    context.record("messages", &[(&id.0).into(), text.into(), edit_time.into()]);
     mentions::change(context, (&message).into(), &mentioned)?;
     note_change(context, &message)?;
     let around = Atlas::default().around(context, message.conversation)?;

@@ -10,7 +10,7 @@ use crate::{
     chat::{ChangeKind, ConversationName, MessageSeq, Outcome},
     store::{
         error::StoreError,
-        prepared::Prepare as _,
+        prepared::run_prepared,
         rows::{self, AccountRow, ConversationRow, MemberRow},
         schema::{hidden, members, messages},
     },
@@ -45,16 +45,18 @@ pub(super) fn rise(
     let (own_after, gone_after) = count_after(context, actor.id, conversation, read_seq)?;
     let mentions_after = mentions::count_after(context, actor.id, conversation.id, read_seq)?;
     let member = MemberRow { read_seq, own_after, gone_after, mentions_after, ..member };
-    update(members::table.find((actor.id, conversation.id)))
-        .set((
+    run_prepared!(
+        update(members::table.find((actor.id, conversation.id))).set((
             members::read_seq.eq(read_seq),
             members::read_position.eq(context.position),
             members::own_after.eq(own_after),
             members::gone_after.eq(gone_after),
             members::mentions_after.eq(mentions_after),
-        ))
-        .run_prepared(context.connection)
-        .map_err(StoreError::database("move a read marker"))?;
+        )),
+        context.connection
+    )
+    .map_err(StoreError::database("move a read marker"))?;
+    context.memory.places.forget_count(actor.id, conversation.id);
     context.record(
         "members",
         &[

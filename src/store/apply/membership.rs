@@ -20,7 +20,7 @@ use crate::{
     chat::{AccountName, ChangeKind, Outcome, Refusal, RoomName, Username},
     store::{
         error::StoreError,
-        prepared::Prepare as _,
+        prepared::run_prepared,
         rooms,
         rows::{self, AccountRow, ConversationRow},
         schema::{conversations, members, membership_changes},
@@ -189,6 +189,7 @@ pub(super) fn go(
     delete(members::table.find((account.id, room.id)))
         .execute(context.connection)
         .map_err(StoreError::database("remove a member"))?;
+    context.memory.places.forget_count(account.id, room.id);
     context.record("members", &[account.id.into(), room.id.into()]);
     note_membership(context, room, account.id, false)?;
     tell(context, room, account, false)?;
@@ -198,10 +199,12 @@ pub(super) fn go(
 
 /// The room's newest change is here: that is where a replay looks.
 fn touch(context: &mut Context<'_>, room: &ConversationRow) -> Result<(), Stop> {
-    update(conversations::table.find(room.id))
-        .set(conversations::last_position.eq(context.position))
-        .run_prepared(context.connection)
-        .map_err(StoreError::database("note a room's change"))?;
+    run_prepared!(
+        update(conversations::table.find(room.id))
+            .set(conversations::last_position.eq(context.position)),
+        context.connection
+    )
+    .map_err(StoreError::database("note a room's change"))?;
     let position = context.position;
     context.record("conversations", &[room.id.into(), position.into()]);
     Ok(())

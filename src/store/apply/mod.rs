@@ -16,6 +16,7 @@ mod mentions;
 mod merge;
 mod password;
 mod people;
+mod places;
 mod remove;
 mod requests;
 mod room;
@@ -28,6 +29,7 @@ use audiences::Audiences;
 pub(super) use departure::BODIES_AT_ONCE as BODIES_WITH_AN_ACCOUNT;
 use diesel::SqliteConnection;
 use people::People;
+use places::Places;
 
 use super::{
     digest::{Recorder, Value},
@@ -52,6 +54,7 @@ pub(super) struct Done {
 pub(super) struct Memory {
     audiences: Audiences,
     people: People,
+    places: Places,
 }
 
 /// Applies one update of the log after the tables had this digest.
@@ -80,6 +83,7 @@ pub(super) fn apply(
         Err(Stop::Failed(error)) => return Err(error),
     };
     context.memory.people.heed(&update.command);
+    context.memory.places.heed(&update.command);
     let digest = context.recorder.finish(&requests::digested(&result));
     Ok(Done { digest, result, changes: context.changes })
 }

@@ -10,7 +10,7 @@ use crate::{
     chat::{ChangeKind, MessageId, Outcome, Refusal},
     store::{
         error::StoreError,
-        prepared::Prepare as _,
+        prepared::{Prepare as _, run_prepared},
         removed,
         rows::{AccountRow, MessageRow},
         schema::{deleted_messages, hidden, members, messages},
@@ -63,16 +63,17 @@ pub(super) fn for_everyone(
         ))
         .execute(context.connection)
         .map_err(StoreError::database("archive a deleted message"))?;
-    update(messages::table.find(message.id))
-        .set((
+    run_prepared!(
+        update(messages::table.find(message.id)).set((
             messages::body.eq(""),
             messages::deleted.eq(true),
             messages::change_position.eq(context.position),
-        ))
-        .run_prepared(context.connection)
-        .map_err(StoreError::database("delete a message"))?;
-    let id = message.message_id.as_slice();
-    context.record("deleted_messages", &[id.into(), by.id.into(), time.into()]);
+        )),
+        context.connection
+    )
+    .map_err(StoreError::database("delete a message"))?;
+    let id = message.public_id()?;
+    context.record("deleted_messages", &[(&id.0).into(), by.id.into(), time.into()]);
     uncount(context, around, &message)?;
     mentions::clear(context, (&message).into())?;
     note_change(context, &message)?;
@@ -128,7 +129,7 @@ pub(super) fn for_viewer(
         .values((hidden::account.eq(actor.id), hidden::message.eq(message.id)))
         .execute(context.connection)
         .map_err(StoreError::database("remove a message from a view"))?;
-    context.record("hidden", &[actor.id.into(), message.message_id.as_slice().into()]);
+    context.record("hidden", &[actor.id.into(), (&message.public_id()?.0).into()]);
     // The viewer's own position moves, not the conversation's: the other side is not to notice.
     let uncounted = i64::from(member.read_seq < message.seq);
     let gone_after: i64 = update(members::table.find((actor.id, message.conversation)))

@@ -3,9 +3,7 @@
 //! A repeat travels through the log like any update and finds the stored outcome here, so there is one
 //! path, the same on every leader. Outcomes are kept as ids and seqs, and rebuilt from current rows.
 
-use diesel::{
-    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, insert_into,
-};
+use diesel::{ExpressionMethods as _, RunQueryDsl as _, insert_into};
 use prost::Message as _;
 
 use super::{Context, Stop, room, session};
@@ -13,7 +11,7 @@ use crate::{
     chat::{Call, Command, Message, Outcome, Refusal, RequestKey, Update},
     store::{
         error::StoreError,
-        mentions,
+        mentions, outcomes,
         rows::{self, AccountRow},
         schema::requests,
     },
@@ -83,18 +81,13 @@ pub(super) fn find(
     scope: &[u8],
     call: Call,
 ) -> Result<Option<Kind>, Stop> {
-    let found: Option<(Vec<u8>, Vec<u8>)> = requests::table
-        .find((key.id.0.as_slice(), scope, call as i64))
-        .select((requests::fingerprint, requests::outcome))
-        .first(context.connection)
-        .optional()
-        .map_err(StoreError::database("look for an earlier outcome"))?;
-    let Some((fingerprint, outcome)) = found else { return Ok(None) };
-    if fingerprint != key.fingerprint.0 {
+    let Some(row) = outcomes::find(context.connection, key.id, scope, call)? else {
+        return Ok(None);
+    };
+    if row.fingerprint()? != key.fingerprint {
         return Err(Refusal::RequestIdReused.into());
     }
-    let outcome = StoredOutcome::decode(outcome.as_slice()).ok().and_then(|outcome| outcome.kind);
-    Ok(Some(outcome.ok_or_else(|| rows::malformed("outcome"))?))
+    Ok(Some(row.kind()?))
 }
 
 /// What is stored of an outcome; `None` for refusals that are never kept.
@@ -127,16 +120,17 @@ pub(super) fn keep(
     call: Call,
     kind: Kind,
 ) -> Result<(), Stop> {
+    let is_own = kind == Kind::Message(context.position);
     let outcome = StoredOutcome { kind: Some(kind) }.encode_to_vec();
     insert_into(requests::table)
         .values((
+            requests::position.eq(context.position),
             requests::request_id.eq(key.id.0.as_slice()),
             requests::scope.eq(scope),
             requests::call.eq(call as i64),
-            requests::fingerprint.eq(key.fingerprint.0.as_slice()),
-            requests::outcome.eq(outcome.as_slice()),
+            requests::fingerprint.eq(key.fingerprint.kept()),
+            requests::outcome.eq(Some(outcome.as_slice()).filter(|_| !is_own)),
             requests::time.eq(context.time),
-            requests::position.eq(context.position),
         ))
         .execute(context.connection)
         .map_err(StoreError::database("keep an outcome"))?;

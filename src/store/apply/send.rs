@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use diesel::{
-    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, insert_into,
-    update,
-};
+use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, insert_into, update};
 
 use super::{
-    Context, Stop,
+    Context, Memory, Stop,
     mentions::{self, Spot},
+    places::Stand,
 };
 use crate::{
     chat::{
@@ -18,7 +16,7 @@ use crate::{
     },
     store::{
         error::StoreError,
-        prepared::Prepare as _,
+        prepared::run_prepared,
         rows::{self, AccountRow, ConversationRow, DIRECT},
         schema::{conversations, members, messages},
     },
@@ -27,10 +25,17 @@ use crate::{
 /// Where a message goes.
 struct Destination {
     /// `None` for a direct conversation that nobody has begun.
-    conversation: Option<ConversationRow>,
-    /// The other side of a direct conversation.
-    other: Option<Arc<AccountRow>>,
+    stand: Option<Stand>,
+    readers: Readers,
     place: Place,
+}
+
+/// Who reads it beside its sender.
+enum Readers {
+    /// The other side of a direct conversation.
+    One(Arc<AccountRow>),
+    /// A room's members.
+    Room(Box<ConversationRow>),
 }
 
 /// Sends a message; the first one begins a direct conversation.
@@ -41,12 +46,14 @@ pub(super) fn send(
 ) -> Result<Outcome, Stop> {
     let destination = destination(context, sender, &send.conversation)?;
     if let Some(answered) = send.reply_to {
-        check_reply(context, sender, destination.conversation.as_ref(), answered)?;
+        check_reply(context, sender, destination.stand, answered)?;
     }
-    let (conversation, last_seq) = match (&destination.conversation, &destination.other) {
-        (Some(row), _) => (row.id, row.last_seq),
-        (None, Some(other)) => (begin_direct(context, sender, other)?, 0),
-        (None, None) => unreachable!("a room exists before a message reaches it"),
+    let Stand { conversation, last_seq } = match (destination.stand, &destination.readers) {
+        (Some(stand), _) => stand,
+        (None, Readers::One(other)) => {
+            Stand { conversation: begin_direct(context, sender, other)?, last_seq: 0 }
+        }
+        (None, Readers::Room(_)) => unreachable!("a room exists before a message reaches it"),
     };
     let body = send.body.as_str();
     let mentioned = mentions::find(context, conversation, sender.id, body)?;
@@ -70,10 +77,13 @@ pub(super) fn send(
     insert(context, conversation, sender, &message)?;
     let at = Spot { conversation, message: context.position, seq: message.seq };
     mentions::note(context, at, &mentioned)?;
-    let told = match (&destination.other, &destination.conversation) {
-        (None, Some(room)) => context.memory.audiences.of(context.connection, room)?,
-        (Some(other), _) => vec![sender.public_id()?, other.public_id()?].into(),
-        (None, None) => unreachable!("a room exists before a message reaches it"),
+    let told = match &destination.readers {
+        Readers::One(other) => {
+            let stand = Stand { conversation, last_seq: message.seq };
+            context.memory.places.sent_directly(sender.id, other.id, stand);
+            vec![sender.public_id()?, other.public_id()?].into()
+        }
+        Readers::Room(room) => context.memory.audiences.of(context.connection, room)?,
     };
     let posted = Posted { place: destination.place, message: message.clone() };
     context.tell(told, ChangeKind::MessageCreated(Box::new(posted)));
@@ -87,22 +97,22 @@ fn destination(
 ) -> Result<Destination, Stop> {
     match name {
         ConversationName::Direct(AccountName::Named(username)) => {
-            let people = &mut context.memory.people;
+            let Memory { people, places, .. } = context.memory;
             let other = people
                 .named(context.connection, username.as_str())?
                 .ok_or(Refusal::NoSuchAccount)?;
-            let conversation = rows::direct_conversation(context.connection, sender.id, other.id)?;
+            let stand = places.direct(context.connection, sender.id, other.id)?;
             let place = Place::Direct([sender.side()?, other.side()?]);
-            Ok(Destination { conversation, other: Some(other), place })
+            Ok(Destination { stand, readers: Readers::One(other), place })
         }
         // A deleted account takes no messages.
         ConversationName::Direct(AccountName::Deleted(_)) => Err(Refusal::NoSuchAccount.into()),
         ConversationName::Room(room) => {
-            let (conversation, _) =
-                rows::conversation_of_member(context.connection, sender.id, name)??
-                    .ok_or(Refusal::NoSuchRoom)?;
+            let (row, _) = rows::conversation_of_member(context.connection, sender.id, name)??
+                .ok_or(Refusal::NoSuchRoom)?;
+            let stand = Some(Stand { conversation: row.id, last_seq: row.last_seq });
             let place = Place::Room(room.clone());
-            Ok(Destination { conversation: Some(conversation), other: None, place })
+            Ok(Destination { stand, readers: Readers::Room(Box::new(row)), place })
         }
     }
 }
@@ -111,11 +121,11 @@ fn destination(
 fn check_reply(
     context: &mut Context<'_>,
     sender: &AccountRow,
-    conversation: Option<&ConversationRow>,
+    stand: Option<Stand>,
     answered: MessageId,
 ) -> Result<(), Stop> {
     let found = rows::visible_message(context.connection, sender.id, answered)?;
-    let conversation = conversation.map(|row| row.id);
+    let conversation = stand.map(|stand| stand.conversation);
     match found {
         Some((message, _)) if Some(message.conversation) == conversation => Ok(()),
         _ => Err(Refusal::NoSuchMessage.into()),
@@ -180,7 +190,7 @@ pub(super) fn insert(
     insert_into(messages::table)
         .values((
             messages::id.eq(context.position),
-            messages::message_id.eq(message.id.0.as_slice()),
+            messages::message_id.eq(rows::stored_message_id(&message.id, context.position)),
             messages::conversation.eq(conversation),
             messages::seq.eq(message.seq),
             messages::sender.eq(sender.id),
@@ -192,13 +202,14 @@ pub(super) fn insert(
         ))
         .execute(context.connection)
         .map_err(StoreError::database("write a message"))?;
-    update(conversations::table.find(conversation))
-        .set((
+    run_prepared!(
+        update(conversations::table.find(conversation)).set((
             conversations::last_seq.eq(message.seq),
             conversations::last_position.eq(context.position),
-        ))
-        .run_prepared(context.connection)
-        .map_err(StoreError::database("move a conversation's end"))?;
+        )),
+        context.connection
+    )
+    .map_err(StoreError::database("move a conversation's end"))?;
     let own_after = count_own(context, sender, conversation)?;
     context.recorder.row(
         "messages",
@@ -223,16 +234,12 @@ fn count_own(
     sender: &AccountRow,
     conversation: i64,
 ) -> Result<Option<i64>, Stop> {
+    let places = &mut context.memory.places;
+    let before = places.own_after(context.connection, sender.id, conversation)?;
+    let Some(count) = before.map(|before| before + 1) else { return Ok(None) };
     let membership = members::table.find((sender.id, conversation));
-    let before: Option<i64> = membership
-        .select(members::own_after)
-        .first(context.connection)
-        .optional()
-        .map_err(StoreError::database("read the count of own messages"))?;
-    let Some(before) = before else { return Ok(None) };
-    update(membership)
-        .set(members::own_after.eq(before + 1))
-        .run_prepared(context.connection)
+    run_prepared!(update(membership).set(members::own_after.eq(count)), context.connection)
         .map_err(StoreError::database("count an own message"))?;
-    Ok(Some(before + 1))
+    places.counted_own(sender.id, conversation, count);
+    Ok(Some(count))
 }

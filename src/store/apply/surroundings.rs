@@ -12,7 +12,7 @@ use crate::{
     store::{
         error::StoreError,
         mentions,
-        prepared::Prepare as _,
+        prepared::run_prepared,
         removed,
         rows::{self, AccountRow, ConversationRow, DIRECT, MemberRow, MessageRow},
         schema::{changes, conversations},
@@ -135,10 +135,12 @@ pub(super) fn note_change(context: &mut Context<'_>, message: &MessageRow) -> Re
             .map_err(StoreError::database("forget an earlier change"))?;
     }
     insert_change(context, message, None)?;
-    update(conversations::table.find(message.conversation))
-        .set(conversations::last_position.eq(context.position))
-        .run_prepared(context.connection)
-        .map_err(StoreError::database("note a conversation's change"))?;
+    run_prepared!(
+        update(conversations::table.find(message.conversation))
+            .set(conversations::last_position.eq(context.position)),
+        context.connection
+    )
+    .map_err(StoreError::database("note a conversation's change"))?;
     Ok(())
 }
 
@@ -157,6 +159,6 @@ pub(super) fn insert_change(
         ))
         .execute(context.connection)
         .map_err(StoreError::database("note a change"))?;
-    context.record("changes", &[message.message_id.as_slice().into(), viewer.into()]);
+    context.record("changes", &[(&message.public_id()?.0).into(), viewer.into()]);
     Ok(())
 }

@@ -2,14 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types::BigInt};
+use diesel::{
+    QueryableByName, RunQueryDsl as _, sql_query,
+    sql_types::{BigInt, Binary},
+};
 use proptest::prelude::*;
 
 use super::{
     merges::{stream, take_over},
     *,
 };
-use crate::chat::{CreateRoom, RoomId, RoomName, Topic};
+use crate::{
+    chat::{CreateRoom, RoomId, RoomName, Topic},
+    store::rows,
+};
 
 type Choice = (u8, u8, u8);
 
@@ -163,22 +169,24 @@ fn message_of(bench: &Bench, id: MessageId) -> Option<crate::store::rows::Messag
 
 /// What each account has read, by message id: others' undeleted messages at or before its marker, in direct
 /// conversations. (Whoever joins a room begins with nothing unread, of what came before too.)
-fn read_by(bench: &Bench) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
-    use diesel::sql_types::Binary;
+fn read_by(bench: &Bench) -> BTreeSet<(Vec<u8>, MessageId)> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Binary)]
         account_id: Vec<u8>,
-        #[diesel(sql_type = Binary)]
-        message_id: Vec<u8>,
+        #[diesel(sql_type = BigInt)]
+        message: i64,
     }
-    let query = "SELECT a.account_id, x.message_id FROM members m
+    let query = "SELECT a.account_id, x.id AS message FROM members m
         JOIN accounts a ON a.id = m.account JOIN messages x ON x.conversation = m.conversation
         JOIN conversations c ON c.id = m.conversation
         WHERE c.name IS NULL AND x.seq <= m.read_seq AND x.sender <> m.account AND NOT x.deleted";
-    let rows =
-        bench.read(|reader| Ok(sql_query(query).load::<Row>(&mut reader.connection).unwrap()));
-    rows.into_iter().map(|row| (row.account_id, row.message_id)).collect()
+    bench.read(|reader| {
+        let rows = sql_query(query).load::<Row>(&mut reader.connection).unwrap();
+        let mut id =
+            |key| rows::message_by_key(&mut reader.connection, key).and_then(|row| row.public_id());
+        rows.into_iter().map(|row| Ok((row.account_id, id(row.message)?))).collect()
+    })
 }
 
 /// What there is, apart from how far it was read.
@@ -288,7 +296,10 @@ fn repeat_all(winner: &mut Bench, lives: &[&Life]) -> Result<(), TestCaseError> 
         prop_assert_eq!(winner.contents(), before, "{:?}", update);
         match (first, again) {
             (Outcome::MessageSent(first), Ok(Outcome::MessageSent(again))) => {
-                prop_assert_eq!(message_of(winner, first.id).unwrap().message_id, again.id.0);
+                prop_assert_eq!(
+                    message_of(winner, first.id).unwrap().public_id().unwrap(),
+                    again.id
+                );
             }
             (Outcome::ReadMoved { .. }, Ok(Outcome::ReadMoved { .. })) => {}
             (first, again) => prop_assert_eq!(Ok(first.clone()), again),
@@ -375,14 +386,14 @@ proptest! {
 
         // Nobody has read what was never before their eyes. (Ids of calls that were made on more than
         // one side differ, so names are compared where both sides know the message.)
-        let known = |id: &[u8]| message_of(&winner, MessageId::from_slice(id).unwrap());
+        let known = |id| message_of(&winner, id);
         let seen: BTreeSet<_> = read
             .iter()
             .filter_map(|(account, id)| {
                 let account = AccountId::from_slice(account).unwrap();
                 // Of whoever is deleted, nothing is left to be read.
                 let account = winner.read(|reader| reader.account(account))?.id;
-                known(id).map(|row| (account.0.to_vec(), row.message_id))
+                known(*id).map(|row| (account.0.to_vec(), row.public_id().unwrap()))
             })
             .collect();
         for pair in read_by(&winner) {

@@ -7,6 +7,7 @@ mod idempotency;
 mod merges;
 mod merges_at_random;
 mod messages;
+mod outcomes;
 mod plans;
 mod prepared;
 mod replicas;

@@ -6,7 +6,7 @@ use prost::Message as _;
 use super::super::{Context, Stop, requests};
 use crate::{
     chat::{MergedOutcome, MergedRequest, RequestScope},
-    store::{aliases, error::StoreError, rows, schema},
+    store::{aliases, error::StoreError, outcomes, rows, schema},
     wire::log::{StoredOutcome, stored_outcome::Kind},
 };
 
@@ -47,9 +47,13 @@ fn replace(
     use schema::requests;
     let outcome = StoredOutcome { kind: Some(kind) }.encode_to_vec();
     let (id, call) = (request.key.id.0, request.call as i64);
-    update(requests::table.find((id.as_slice(), scope, call)))
+    let Some(known) = outcomes::find(context.connection, request.key.id, scope, request.call)?
+    else {
+        return Ok(());
+    };
+    update(requests::table.find(known.position))
         .set((
-            requests::outcome.eq(outcome.as_slice()),
+            requests::outcome.eq(Some(outcome.as_slice())),
             requests::time.eq(context.time),
             requests::position.eq(context.position),
         ))

@@ -4,52 +4,39 @@ use diesel::{
     ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
     SelectableHelper as _,
 };
-use prost::Message as _;
 
 use super::{EPOCHS_AT_ONCE, Translator, rooms_of::room_id};
 use crate::{
     chat::{
-        AccountId, Body, Call, Command, DeviceName, Fingerprint, MergeStep, MergedAccount,
-        MergedConversation, MergedMessage, MergedOutcome, MergedRead, MergedRequest, MergedSession,
-        MessageId, MessageSeq, Refusal, RequestId, RequestKey, RequestScope, SessionId, Timestamp,
-        TokenHash, Update, Username,
+        AccountId, Body, Call, Command, DeviceName, MergeStep, MergedAccount, MergedConversation,
+        MergedMessage, MergedOutcome, MergedRead, MergedRequest, MergedSession, MessageId,
+        MessageSeq, Refusal, RequestId, RequestKey, RequestScope, SessionId, Timestamp, TokenHash,
+        Update, Username,
     },
     store::{
         self,
         error::StoreError,
+        outcomes,
         rows::{self, AccountRow, ConversationRow, MessageRow, SessionRow},
         schema::{
-            accounts, aliases, deleted_messages, ended_tokens, messages, requests, session_tokens,
-            sessions,
+            accounts, aliases, deleted_messages, ended_tokens, messages, session_tokens, sessions,
         },
     },
-    wire::log::{StoredOutcome, stored_outcome::Kind},
+    wire::log::stored_outcome::Kind,
 };
 
 impl Translator<'_> {
     /// The outcome that the entry left.
     pub(super) fn request(&mut self) -> Result<Option<MergedRequest>, StoreError> {
-        type Row = (Vec<u8>, Vec<u8>, i64, Vec<u8>, Vec<u8>);
-        let row: Option<Row> = requests::table
-            .filter(requests::position.eq(self.position))
-            .select((
-                requests::request_id,
-                requests::scope,
-                requests::call,
-                requests::fingerprint,
-                requests::outcome,
-            ))
-            .first(&mut self.reader.connection)
-            .optional()
-            .map_err(StoreError::database("read the outcome of an entry"))?;
-        let Some((id, scope, call, fingerprint, outcome)) = row else { return Ok(None) };
+        let Some(row) = outcomes::at(&mut self.reader.connection, self.position)? else {
+            return Ok(None);
+        };
         let malformed = || rows::malformed("outcome");
-        let call = Call::from_number(call).ok_or_else(malformed)?;
-        let fingerprint = Fingerprint(fingerprint.try_into().map_err(|_| malformed())?);
-        let key = RequestKey { id: RequestId::from_slice(&id).ok_or_else(malformed)?, fingerprint };
-        let scope = self.scope(call, &scope)?;
-        let kind = StoredOutcome::decode(outcome.as_slice()).ok().and_then(|outcome| outcome.kind);
-        let outcome = self.outcome(kind.ok_or_else(malformed)?)?;
+        let call = Call::from_number(row.call).ok_or_else(malformed)?;
+        let id = RequestId::from_slice(&row.request_id).ok_or_else(malformed)?;
+        let key = RequestKey { id, fingerprint: row.fingerprint()? };
+        let scope = self.scope(call, &row.scope)?;
+        let outcome = self.outcome(row.kind()?)?;
         Ok(outcome.map(|outcome| MergedRequest { key, call, scope, outcome }))
     }
 
@@ -150,15 +137,12 @@ impl Translator<'_> {
             _ => return Ok(None),
         };
         let Some(key) = &update.request else { return Ok(None) };
-        let outcome: Option<Vec<u8>> = requests::table
-            .find((key.id.0.as_slice(), name.as_str().as_bytes(), call as i64))
-            .select(requests::outcome)
-            .first(&mut self.reader.connection)
-            .optional()
-            .map_err(StoreError::database("look for an earlier outcome"))?;
-        let Some(outcome) = outcome else { return Ok(None) };
-        let outcome = StoredOutcome::decode(outcome.as_slice()).ok().and_then(|found| found.kind);
-        let Some(Kind::Session(key)) = outcome else { return Ok(None) };
+        let connection = &mut self.reader.connection;
+        let Some(known) = outcomes::find(connection, key.id, name.as_str().as_bytes(), call)?
+        else {
+            return Ok(None);
+        };
+        let Kind::Session(key) = known.kind()? else { return Ok(None) };
         let row = self.session_row(key)?.filter(|row| row.id <= self.side.common as i64);
         row.map(|row| self.merged_session(row).map(MergeStep::Session)).transpose()
     }
