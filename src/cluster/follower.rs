@@ -297,8 +297,14 @@ impl Core {
         }
         let left = self.incarnation;
         self.bump();
-        let wait = self.registration.eviction_wait.unwrap_or(FIRST_EVICTION);
-        self.registration.eviction_wait = Some((wait * 2).min(LONGEST_EVICTION));
+        // A new leader took the promise of a server that was still to wait: that is no try of its own.
+        let waits = self.registration.next_at.is_some_and(|at| self.now < at);
+        let wait = match self.registration.eviction_wait {
+            None => FIRST_EVICTION,
+            Some(wait) if waits => wait,
+            Some(wait) => (wait * 2).min(LONGEST_EVICTION),
+        };
+        self.registration.eviction_wait = Some(wait);
         self.registration.next_at = Some(Time(self.now.0 + wait));
         self.tell(format!("left the in-sync set on the leader's wish; back in {wait:?}"));
         self.answer(message, Body::Evicted { epoch, left });

@@ -39,6 +39,8 @@
 //!   Who chases a leader that waits for nobody and so is faster is taken in after a while, if what it lacks fits
 //!   one message: as a member it sets the pace.
 //! - **Evict** (P9; `views`, `follower`): a member whose heart beats and whose stream is stuck consents to leave.
+//!   The wait before it comes back doubles with each of its tries: a new leader may take it into its first view
+//!   by its promise while it waits, and let it go again, which says nothing new of it.
 //! - **Succession** (P10 to P12; `succession`, `candidate`): the lowest live in-sync server stands first, and
 //!   only if it can win; a server in contact with a serving leader promises nothing. The winner fetches what the
 //!   longest promised log has, and serves after its first view is committed. While a winner brings its

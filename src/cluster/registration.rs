@@ -33,6 +33,7 @@ pub(super) struct Registration {
     snapshot_wait: Option<Duration>,
     /// The stream does not fit the end of the own log, or a part that came another way is complete.
     pub(super) unfit: bool,
+    /// How long it waited, or waits, after the newest eviction; none since it was in sync.
     pub(super) eviction_wait: Option<Duration>,
 }
 

@@ -49,7 +49,10 @@ impl World {
                 self.node(id).store.push_back(StoreOp::Store(op, entries, lineage));
             }
             Effect::Install { op, nonce, aside } => {
-                self.node(id).store.push_back(StoreOp::Install(op, nonce, aside));
+                // The file leaves the place where they arrive, where a later one may get the same number.
+                let node = self.node(id);
+                let file = node.snapshots.remove(&nonce).expect("the snapshot was received");
+                node.store.push_back(StoreOp::Install(op, file, aside));
             }
             Effect::Trim { until } => {
                 self.node(id).trimmed = until;

@@ -64,7 +64,7 @@ pub(super) enum StoreOp {
     Commit(u64),
     Rollback,
     Store(u64, Arc<Vec<Entry>>, Hash),
-    Install(u64, u64, Option<u64>),
+    Install(u64, Arc<Log>, Option<u64>),
     Trim(Seq),
 }
 
@@ -113,7 +113,7 @@ impl World {
                 let digest = self.node(id).digest(last);
                 self.step(id, Event::Stored { op, digest });
             }
-            StoreOp::Install(op, nonce, aside) => self.install(id, op, nonce, aside),
+            StoreOp::Install(op, file, aside) => self.install(id, op, &file, aside),
             StoreOp::Trim(until) => {
                 assert!(self.node(id).open.is_empty(), "the log is trimmed between transactions");
                 let log = self.node(id).disk.log.as_mut().expect("a log to trim");
@@ -148,9 +148,8 @@ impl World {
         }
     }
 
-    fn install(&mut self, id: ServerId, op: u64, nonce: u64, aside: Option<u64>) {
+    fn install(&mut self, id: ServerId, op: u64, new: &Log, aside: Option<u64>) {
         let node = self.node(id);
-        let new = node.snapshots.get(&nonce).expect("the snapshot was received").as_ref().clone();
         let summary = new.summary();
         if let Some(old) = node.disk.log.replace(new.clone()) {
             let last = old.last();
