@@ -1,16 +1,18 @@
 //! Chinwag beside what teams put behind a chat otherwise, in one run on one machine.
 //!
 //! ```text
-//! cargo bench --bench peers [-- --seconds N --clients 1,16,64,256]
+//! cargo bench --bench peers [-- --seconds N --clients 1,16,64,256 --kills 5]
 //! ```
 //!
 //! Three nodes each, one after the other, on temp data: Chinwag (calls, then a stream a client), and of etcd,
-//! Redis and NATS those whose servers are installed (Debian: etcd-server, redis-server, nats-server). Every
-//! client has a connection of its own and one 100-byte message outstanding. What an acknowledgement means is
-//! not the same everywhere:
+//! PostgreSQL, Redis and NATS those whose servers are installed (Debian: etcd-server, postgresql, redis-server,
+//! nats-server). Every client has a connection of its own and one 100-byte message outstanding. Of Chinwag and
+//! etcd the leader is also killed (SIGKILL) under 16 senders, and Chinwag's frozen (SIGSTOP). What an
+//! acknowledgement means is not the same everywhere:
 //!
 //! - Chinwag: checked, numbered, kept with its request id; on the disk of all three.
 //! - etcd: a key and its value on the disk of two of three.
+//! - PostgreSQL: the same three rows in one transaction; on the disks of the primary and of both standbys.
 //! - Redis: appended to a list; synced by the first (`appendfsync always`), received by the other two (`WAIT 2`).
 //! - NATS JetStream, three replicas: received by two of three and not synced.
 //!
@@ -29,6 +31,9 @@ mod load;
 mod nats;
 #[path = "peers/nodes.rs"]
 mod nodes;
+mod outages;
+#[path = "peers/postgres.rs"]
+mod postgres;
 mod program;
 #[path = "peers/redis.rs"]
 mod redis;
@@ -39,14 +44,19 @@ use std::time::Duration;
 use crate::{
     harness::{Cluster, User, all},
     load::{Caller, Load, Measured},
+    outages::Fault,
     usage::{Usage, resident_kib},
 };
+
+/// Who put keys while etcd's leader is killed; as many as send to Chinwag.
+const PUTTERS: usize = 16;
 
 fn main() {
     program::runtime().block_on(async {
         let bench = Bench {
             duration: Duration::from_secs(program::number("--seconds", 4) as u64),
             clients: program::numbers("--clients", "1,16,64,256"),
+            kills: program::number("--kills", 5),
         };
         println!("three nodes each, one 100-byte message outstanding a client");
         println!(
@@ -54,6 +64,7 @@ fn main() {
         );
         bench.chinwag().await;
         bench.etcd().await;
+        bench.postgres().await;
         bench.redis().await;
         bench.nats().await;
     });
@@ -62,6 +73,7 @@ fn main() {
 struct Bench {
     duration: Duration,
     clients: Vec<usize>,
+    kills: usize,
 }
 
 impl Bench {
@@ -85,13 +97,34 @@ impl Bench {
             }
         }
         tell_memory(&pids);
+        for (name, fault) in [("SIGKILL", Fault::Killed), ("SIGSTOP", Fault::Frozen)] {
+            let mut cluster = Cluster::start().await;
+            tell_outages(name, &outages::measure(&mut cluster, fault, self.kills).await);
+        }
     }
 
     async fn etcd(&self) {
-        let Some(nodes) = etcd::start().await else { return };
+        let Some(mut nodes) = etcd::start().await else { return };
         for &clients in &self.clients {
             let callers = (0..clients).map(|number| etcd::Client::new(&nodes.leader, number));
             self.measure("etcd", &nodes.pids(), callers.collect()).await;
+        }
+        tell_memory(&nodes.pids());
+        tell_outages("SIGKILL", &etcd::outages(&mut nodes, PUTTERS, self.kills).await);
+    }
+
+    async fn postgres(&self) {
+        let Some(nodes) = postgres::start().await else { return };
+        for &clients in &self.clients {
+            let mut callers = Vec::new();
+            for number in 0..clients {
+                // A conversation of its own in every load.
+                let number = clients * 1_000 + number;
+                let mut client = postgres::Client::connect(&nodes.leader, number).await;
+                client.prepare().await;
+                callers.push(client);
+            }
+            self.measure("PostgreSQL", &nodes.pids(), callers).await;
         }
         tell_memory(&nodes.pids());
     }
@@ -135,6 +168,11 @@ fn tell(name: &str, clients: usize, measured: &Measured, cpu: f64) {
     let Measured { a_second, p50_ms, p99_ms, all, .. } = measured;
     let cpu = cpu * 1_000.0 / *all as f64;
     println!("{name:18} {clients:7} {a_second:9.0} {p50_ms:7.2} {p99_ms:7.1}  {cpu:.3}");
+}
+
+fn tell_outages(name: &str, outages: &[Duration]) {
+    let times: Vec<String> = outages.iter().map(|time| time.as_millis().to_string()).collect();
+    println!("{:18} {name} of the leader to the next acknowledgement: {} ms", "", times.join(", "));
 }
 
 fn tell_memory(pids: &[u32]) {

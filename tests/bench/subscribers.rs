@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod fan_out;
 #[allow(dead_code, unused_imports)]
 #[path = "../it/harness/mod.rs"]
 mod harness;
@@ -16,12 +17,9 @@ mod rooms;
 #[allow(dead_code)]
 mod usage;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chinwag::wire::chat::{Event, SubscribeRequest, event::Kind};
-use tokio::task::JoinSet;
-use tonic::Streaming;
-
+use fan_out::{rounds, subscribe};
 use harness::{Cluster, Door, User, all};
 use usage::resident_kib;
 
@@ -29,7 +27,6 @@ const OWN: usize = 1_000;
 /// With the others as many as a server takes by default.
 const SHARED: usize = 9_000;
 const CONNECTIONS: usize = 16;
-const ROUNDS: usize = 20;
 
 fn main() {
     let (own, shared) = (program::number("--own", OWN), program::number("--shared", SHARED));
@@ -76,47 +73,6 @@ async fn accounts(cluster: &Cluster, count: usize) -> Vec<String> {
         tokens.push(user.token);
     }
     tokens
-}
-
-/// Returns the stream when it is live.
-async fn subscribe(door: &Door) -> Streaming<Event> {
-    let request = SubscribeRequest::default();
-    let mut events = door.events().subscribe(request).await.expect("a leader").into_inner();
-    while !matches!(next(&mut events).await, Some(Kind::CaughtUp(_))) {}
-    events
-}
-
-async fn next(events: &mut Streaming<Event>) -> Option<Kind> {
-    events.message().await.expect("the stream goes on").expect("an event").kind
-}
-
-/// How long each of some messages takes to be heard by the last.
-async fn rounds(speaker: &User, streams: &mut Vec<Streaming<Event>>) -> Vec<Duration> {
-    let mut times = Vec::new();
-    for round in 0..ROUNDS {
-        let body = format!("round {round}");
-        let mut listening = JoinSet::new();
-        for mut events in streams.drain(..) {
-            let body = body.clone();
-            listening.spawn(async move {
-                loop {
-                    match next(&mut events).await {
-                        Some(Kind::MessageCreated(message)) if message.body == body => break,
-                        _ => {}
-                    }
-                }
-                events
-            });
-        }
-        let began = Instant::now();
-        speaker.send("#everybody", &body).await;
-        while let Some(events) = listening.join_next().await {
-            streams.push(events.expect("every subscriber hears it"));
-        }
-        times.push(began.elapsed());
-    }
-    times.sort_unstable();
-    times
 }
 
 fn words(times: &[Duration]) -> String {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench throughput [-- --seconds N --clients 1,16,64,256 --shared 64,256
-//!     --streams 16x1,256x1,16x64 --sync-delay MS --json FILE]
+//!     --streams 16x1,256x1,16x64 --sync-delay MS --sends-only --json FILE --chart FILE.svg]
 //! ```
 //!
 //! Three server processes on one machine, every commit synced to its disk; the load comes from this
@@ -11,27 +11,40 @@
 //! and then with a stream each (clients x messages in flight).
 //! Beside it stand, from the same run, how often the disk syncs in a second, what the store of one server
 //! takes without a network, and what a bare gRPC echo in another process answers to the same calls over
-//! the same connections. With `--sync-delay` every sync of the servers takes so many milliseconds more,
+//! the same connections. In the end comes what else a server does: reading, logging in, telling subscribers,
+//! starting, copying, taking over; `--sends-only` leaves that out. With `--sync-delay` every sync of the servers takes so many milliseconds more,
 //! for most disks are slower than this machine's. Numbers of machines that do other work at the same time
 //! mean nothing.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod beside;
+mod chart;
 mod echo;
+mod fan_out;
 #[allow(dead_code, unused_imports)]
 #[path = "../it/harness/mod.rs"]
 mod harness;
 mod limits;
 mod load;
+#[allow(dead_code, reason = "not every benchmark freezes a leader")]
+mod outages;
 mod program;
+mod rooms;
 mod usage;
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::{
+    beside::Beside,
+    chart::Line,
     harness::{Cluster, Options, User, all, compile_shim, database},
     load::{BODY, Load, Measured},
     usage::{Usage, resident_kib},
@@ -57,6 +70,7 @@ struct Report {
     bytes_kept_a_send: f64,
     bytes_of_search_index_a_send: f64,
     leader_resident_mib: f64,
+    beside: Option<Beside>,
 }
 
 /// One load.
@@ -106,6 +120,7 @@ async fn compare() {
         bytes_kept_a_send: 0.0,
         bytes_of_search_index_a_send: 0.0,
         leader_resident_mib: 0.0,
+        beside: None,
     };
     tell_limits(&report);
     let mut cluster = Cluster::start_with(slowed(&tools, delay)).await;
@@ -148,15 +163,45 @@ async fn compare() {
     report.leader_resident_mib = resident_kib(leads) as f64 / 1_024.0;
     let a_send = |bytes: u64| bytes as f64 / sent as f64;
     report.bytes_written_a_send = a_send((Usage::of(Some(follows)) - before).written);
-    cluster.stop_all().await;
+    // What waits in the write-ahead log is in the files once a server has ended.
+    cluster.stop(follower).await;
     let grown = sizes(&cluster, follower);
     report.bytes_kept_a_send = a_send(grown[0].saturating_sub(files[0]));
     report.bytes_of_search_index_a_send = a_send(grown[1].saturating_sub(files[1]));
     tell_the_rest(&report);
+    if !env::args().any(|argument| argument == "--sends-only") {
+        cluster.start_server(follower).await;
+        report.beside = Some(beside::measure(&mut cluster, &tokens).await);
+        report.beside.iter().for_each(Beside::tell);
+    }
+    cluster.stop_all().await;
+    if let Some(path) = program::option("--chart") {
+        draw(Path::new(&path), &report.rows);
+    }
     if let Some(path) = program::option("--json") {
         let text = serde_json::to_string_pretty(&report).expect("numbers");
         fs::write(path, text).expect("a file that may be written");
     }
+}
+
+/// The calls over own connections.
+fn draw(path: &Path, rows: &[Row]) {
+    let own = |row: &&Row| row.window.is_none() && row.connections == row.clients;
+    let line = |name, value: fn(&Row) -> Option<f64>| {
+        let rows = rows.iter().filter(own);
+        let points = rows.filter_map(|row| Some((row.clients as f64, value(row)?))).collect();
+        Line { name, points }
+    };
+    let rates = [
+        line("acknowledged sends", |row| Some(row.sends.a_second)),
+        line("bare gRPC echo", |row| Some(row.echoes.as_ref()?.a_second)),
+    ];
+    let latencies = [
+        line("median", |row| Some(row.sends.p50_ms)),
+        line("99 of 100", |row| Some(row.sends.p99_ms)),
+        line("bare gRPC echo, median", |row| Some(row.echoes.as_ref()?.p50_ms)),
+    ];
+    chart::draw(path, &rates, &latencies).expect("a file that may be written");
 }
 
 /// Clients with a stream each, and messages in flight over it.

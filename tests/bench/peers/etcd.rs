@@ -1,6 +1,13 @@
 //! etcd, over its gRPC: one key a message.
 
+use std::time::Duration;
+
 use http::uri::PathAndQuery;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 use tonic::{
     Request, Status,
     client::Grpc,
@@ -13,6 +20,11 @@ use crate::{
     harness::until,
     load::{BODY, Caller},
 };
+
+/// A node that does not answer for so long is left for the next one.
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// From one that is whole again to the next kill.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct PutRequest {
@@ -66,16 +78,7 @@ pub(crate) async fn start() -> Option<Nodes> {
     }
     let addresses: Vec<String> =
         nodes.ports.iter().map(|[port, _]| format!("127.0.0.1:{port}")).collect();
-    nodes.leader = until("etcd has a leader", PATIENCE, || async {
-        for address in &addresses {
-            let status = status(address).await;
-            if status.is_ok_and(|one| one.header.is_some_and(|own| own.member_id == one.leader)) {
-                return Some(address.clone());
-            }
-        }
-        None
-    })
-    .await;
+    nodes.leader = addresses[leader(&addresses).await].clone();
     Some(nodes)
 }
 
@@ -103,6 +106,62 @@ where
     Ok(grpc.unary(Request::new(body), path, codec).await?.into_inner())
 }
 
+/// From each kill -9 of the leader, while some put keys without a pause, to the next acknowledged put that was
+/// begun after it; the shortest first.
+pub(crate) async fn outages(nodes: &mut Nodes, putters: usize, times: usize) -> Vec<Duration> {
+    let addresses: Vec<String> =
+        nodes.ports.iter().map(|[port, _]| format!("127.0.0.1:{port}")).collect();
+    let (done, mut dones) = mpsc::unbounded_channel();
+    let mut putting = JoinSet::new();
+    for number in 0..putters {
+        let (addresses, done) = (addresses.clone(), done.clone());
+        putting.spawn(async move {
+            for turn in number.. {
+                let mut client = Client::new(&addresses[turn % addresses.len()], number);
+                loop {
+                    let begun = Instant::now();
+                    match timeout(ATTEMPT, client.put()).await {
+                        Ok(Ok(_)) => drop(done.send((begun, Instant::now()))),
+                        Ok(Err(_)) | Err(_) => break,
+                    }
+                }
+            }
+        });
+    }
+    let mut outages = Vec::new();
+    for _ in 0..times {
+        let leader = leader(&addresses).await;
+        sleep(BETWEEN).await;
+        let killed = Instant::now();
+        nodes.kill(leader);
+        outages.push(loop {
+            let (begun, at) = dones.recv().await.expect("they go on");
+            if begun > killed {
+                break at - killed;
+            }
+        });
+        nodes.restart(leader);
+        until("etcd is whole", PATIENCE, || async { status(&addresses[leader]).await.ok() }).await;
+    }
+    putting.shutdown().await;
+    outages.sort_unstable();
+    outages
+}
+
+/// The node that leads.
+async fn leader(addresses: &[String]) -> usize {
+    until("etcd has a leader", PATIENCE, || async {
+        for (node, address) in addresses.iter().enumerate() {
+            let status = status(address).await;
+            if status.is_ok_and(|one| one.header.is_some_and(|own| own.member_id == one.leader)) {
+                return Some(node);
+            }
+        }
+        None
+    })
+    .await
+}
+
 /// Puts one key after the other.
 pub(crate) struct Client {
     grpc: Grpc<Channel>,
@@ -114,14 +173,17 @@ impl Client {
     pub(crate) fn new(address: &str, number: usize) -> Client {
         Client { grpc: connect(address), number, count: 0 }
     }
+
+    async fn put(&mut self) -> Result<Nothing, Status> {
+        self.count += 1;
+        let key = format!("{}/{}", self.number, self.count).into_bytes();
+        let put = PutRequest { key, value: vec![b'x'; BODY] };
+        call(&mut self.grpc, "/etcdserverpb.KV/Put", put).await
+    }
 }
 
 impl Caller for Client {
     async fn call(&mut self) {
-        self.count += 1;
-        let key = format!("{}/{}", self.number, self.count).into_bytes();
-        let put = PutRequest { key, value: vec![b'x'; BODY] };
-        let answer = call::<_, Nothing>(&mut self.grpc, "/etcdserverpb.KV/Put", put).await;
-        answer.expect("acknowledged");
+        self.put().await.expect("acknowledged");
     }
 }

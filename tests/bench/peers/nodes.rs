@@ -1,7 +1,8 @@
 //! Three processes of another's server, which end with their data when they are dropped.
 
 use std::{
-    fs::File,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -17,6 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// See the file's header.
 pub(crate) struct Nodes {
     children: Vec<Child>,
+    commands: Vec<(String, Vec<String>)>,
     folder: TempDir,
     /// One for clients and one for the others, of each.
     pub(crate) ports: Vec<[u16; 2]>,
@@ -30,7 +32,7 @@ impl Nodes {
         let ports: Vec<[u16; 2]> = free_ports(6).chunks(2).map(|pair| [pair[0], pair[1]]).collect();
         let leader = format!("127.0.0.1:{}", ports[0][0]);
         let folder = tempfile::tempdir().expect("a folder");
-        Nodes { children: Vec::new(), folder, ports, leader }
+        Nodes { children: Vec::new(), commands: Vec::new(), folder, ports, leader }
     }
 
     /// The folder of this node's data.
@@ -46,24 +48,51 @@ impl Nodes {
 
     /// Starts the next node; says so, and returns false, where its program is not installed.
     pub(crate) fn start(&mut self, program: &str, arguments: &[String]) -> bool {
-        let log = File::create(self.path().join(format!("{}.log", self.children.len())));
-        let log = log.expect("a log file");
-        let errors = log.try_clone().expect("a second handle");
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors);
-        match command.spawn() {
+        match self.spawn(program, arguments) {
             Ok(child) => self.children.push(child),
             Err(error) => {
                 println!("LEFT OUT: {program}: {error}");
                 return false;
             }
         }
+        self.commands.push((program.to_owned(), arguments.to_vec()));
         true
     }
 
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        self.children.iter().map(Child::id).collect()
+    fn spawn(&self, program: &str, arguments: &[String]) -> io::Result<Child> {
+        let log = File::options().append(true).create(true).open(self.path().join("log"));
+        let log = log.expect("a log file");
+        let errors = log.try_clone().expect("a second handle");
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors);
+        command.spawn()
     }
+
+    /// kill -9 of a node.
+    pub(crate) fn kill(&mut self, node: usize) {
+        let child = &mut self.children[node];
+        child.kill().expect("its parent may");
+        child.wait().expect("it ends");
+    }
+
+    /// Starts a node again that was killed.
+    pub(crate) fn restart(&mut self, node: usize) {
+        let (program, arguments) = &self.commands[node];
+        self.children[node] = self.spawn(program, arguments).expect("it started before");
+    }
+
+    /// Of all nodes, and of the processes that they have started.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.children.iter().flat_map(|child| family(child.id())).collect()
+    }
+}
+
+/// A process and those that it started.
+fn family(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    [pid].into_iter().chain(pids.flat_map(family)).collect()
 }
 
 impl Drop for Nodes {
