@@ -23,6 +23,9 @@ use crate::harness::{Cluster, Dice, Options, User, database};
 pub(crate) const PEOPLE: usize = 50;
 /// Entries in one transaction.
 const BATCH: usize = 2_000;
+/// As a leader does all the time: the log keeps what others may lack.
+const TRIM_EVERY: usize = 50 * BATCH;
+const KEPT: u64 = 4_096;
 const YEAR_MICROS: i64 = 365 * 24 * 3_600 * 1_000_000;
 /// When the year began, in microseconds since 1970: some day in 2025.
 const BEGIN: i64 = 1_750_000_000_000_000;
@@ -58,6 +61,9 @@ impl Filled {
     }
 }
 
+/// Who speaks in a store that is being filled.
+pub(crate) type Speakers = Vec<(String, SessionId)>;
+
 #[derive(QueryableByName)]
 struct SessionRow {
     #[diesel(sql_type = Text)]
@@ -67,7 +73,7 @@ struct SessionRow {
 }
 
 /// Everybody's name and session.
-fn sessions(database: &Path) -> Vec<(String, SessionId)> {
+pub(crate) fn sessions(database: &Path) -> Speakers {
     let path = database.to_str().expect("a printable path");
     let mut connection = SqliteConnection::establish(path).expect("a database");
     let rows: Vec<SessionRow> = sql_query(
@@ -80,7 +86,8 @@ fn sessions(database: &Path) -> Vec<(String, SessionId)> {
     rows.into_iter().map(session).collect()
 }
 
-fn fill(folder: &Path, people: &[(String, SessionId)], messages: usize) {
+/// Puts so many messages into the store of a server that is not running; its log keeps the last of them.
+pub(crate) fn fill(folder: &Path, people: &Speakers, messages: usize) {
     let opened = Store::open(OpenOptions::new(folder, [0; 16])).expect("the folder is free");
     let (mut writer, log) = (opened.writer, opened.log.expect("a server that has led"));
     let mut last = log.last;
@@ -90,7 +97,7 @@ fn fill(folder: &Path, people: &[(String, SessionId)], messages: usize) {
         let count = BATCH.min(messages - sent);
         let mut entries = Vec::with_capacity(count);
         for number in sent..sent + count {
-            let place = number as i64 * (YEAR_MICROS / messages as i64);
+            let place = (number as i64).saturating_mul(YEAR_MICROS / messages as i64);
             let update = message(people, &mut dice, Timestamp(BEGIN + place));
             let payload = Payload::Update(update::encode(&update));
             let entry = Entry::after(last.hash, last.seq + 1, last.epoch, payload);
@@ -99,11 +106,14 @@ fn fill(folder: &Path, people: &[(String, SessionId)], messages: usize) {
         }
         writer.store(&entries, log.lineage).expect("a disk with room");
         sent += count;
+        if sent.is_multiple_of(TRIM_EVERY) {
+            writer.trim(last.seq - KEPT).expect("a disk with room");
+        }
     }
     writer.close().expect("closed");
 }
 
-fn message(people: &[(String, SessionId)], dice: &mut Dice, time: Timestamp) -> Update {
+fn message(people: &Speakers, dice: &mut Dice, time: Timestamp) -> Update {
     let (_, session) = dice.pick(people);
     let conversation = if dice.percent(50) {
         "#everybody".to_owned()
@@ -114,8 +124,9 @@ fn message(people: &[(String, SessionId)], dice: &mut Dice, time: Timestamp) -> 
     let words: Vec<String> = (0..12).map(|_| word(dice)).collect();
     let body = Body::parse(words.join(" ")).expect("short");
     let command = Command::SendMessage(SendMessage { conversation, body, reply_to: None });
+    // In the order of time, as clients' libraries make them.
     let mut id = [0; 16];
-    id[..8].copy_from_slice(&dice.draw(u64::MAX).to_be_bytes());
+    id[..8].copy_from_slice(&time.0.to_be_bytes());
     id[8..].copy_from_slice(&dice.draw(u64::MAX).to_be_bytes());
     let fingerprint = command.fingerprint().expect("clients call it");
     let request = Some(RequestKey { id: RequestId(id), fingerprint });
