@@ -66,7 +66,8 @@
 //!   A server whose log was emptied or is old promises nothing until it is in sync again, and says it is
 //!   Blank; only when all configured servers are reachable and none serves does it promise, to a
 //!   candidate that must then win them all. Under `majority` it takes nothing before so many others that
-//!   hold data told it their promises. An old copy of a data folder counts a start that the others know
+//!   hold data told it their promises; of a leader that an operator forced, and that nobody has joined yet, its
+//!   own promise is enough. An old copy of a data folder counts a start that the others know
 //!   already: who answers what the known life was asked and did not answer lives later than it, is let in,
 //!   and is told that its folder is old; its life ends with that, and its place in a view. The first epoch of every life jumps by a random
 //!   number, for who led alone and lost that disk, or got an older one back, must not name an epoch twice.
