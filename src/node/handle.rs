@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{
+    backup::{Backups, SoundSnapshot},
     desk::{Executed, Refused},
     driver::Request,
     hub::{Hub, Subscription},
@@ -16,8 +17,8 @@ use super::{
 };
 use crate::{
     chat::{AccountId, Signal, Timestamp, TokenHash},
-    cluster::{Epoch, ServerId, Status},
-    peers::{Calls, Heard},
+    cluster::{Epoch, Seq, ServerId, Status},
+    peers::{Calls, Errands, Heard},
     store::{Reader, Store, StoreError},
 };
 
@@ -49,6 +50,10 @@ pub struct NodeHandle {
     pub(super) calls: Calls,
     pub(super) sessions: Sessions,
     pub(super) store: Store,
+    pub(super) errands: Errands,
+    pub(super) backups: Backups,
+    /// The end of the log as a follower stores it.
+    pub(super) durable: watch::Receiver<Seq>,
 }
 
 /// An update on its way.
@@ -208,6 +213,30 @@ impl NodeHandle {
     /// The calls of other servers that wait for an answer.
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// The way to the other servers beside the protocol.
+    pub fn errands(&self) -> &Errands {
+        &self.errands
+    }
+
+    /// Waits until this server has committed everything up to here.
+    pub async fn reached(&self, seq: Seq) {
+        // What this server commits as the leader is not told there.
+        if self.store.committed() >= seq {
+            return;
+        }
+        // An error means that the node has ended; whatever comes next says so.
+        let _ = self.durable.clone().wait_for(|durable| *durable >= seq).await;
+    }
+
+    /// A copy of everything that is committed here, checked page by page.
+    ///
+    /// # Errors
+    /// [`Refused::StorageFull`] if the disk has no room for it beside this reserve, in bytes;
+    /// [`Refused::Store`] if the database is damaged.
+    pub async fn snapshot(&self, reserve: u64) -> Result<SoundSnapshot, Refused> {
+        self.backups.make(reserve).await
     }
 
     /// The store, for what is not replicated.
