@@ -52,7 +52,10 @@
 //! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead. Under
 //!   `available` a server that was the last one standing needs nobody, but first knows how everybody is:
 //!   another may have been made to lead while it was away.
-//! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`). Of servers whose tables differ
+//! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`). A leader that is asked to
+//!   hand over to a member takes no more updates, lets the batch in flight end, and resigns, naming it: that
+//!   one stands without the delay of its rank, the others give it the time of an election, and then go by
+//!   rank. The name only says who goes first; it wins as every other candidate does. Of servers whose tables differ
 //!   the odd one ends (`tables`).
 //! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
 //! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory,
