@@ -199,6 +199,14 @@ pub enum Once {
         #[command(flatten)]
         whom: Whom,
     },
+    /// Let another server lead, which is in sync. Run it on a server's machine, as its user.
+    Lead {
+        /// The server's ID.
+        server: u32,
+        /// Which server is asked.
+        #[command(flatten)]
+        whom: Whom,
+    },
     /// Print what makes a shell complete these commands.
     Completions {
         /// The shell.
@@ -215,7 +223,7 @@ pub enum Once {
 impl Once {
     /// Whether it is done over a server's own socket, by whoever runs that server.
     pub(super) fn is_an_operators(&self) -> bool {
-        matches!(self, Once::Backup { .. })
+        matches!(self, Once::Backup { .. } | Once::Lead { .. })
     }
 }
 

@@ -11,6 +11,7 @@ use tonic::{
 };
 
 use super::{error::Error, failure::Failure};
+pub use crate::wire::admin::HandOverResponse as HandedOver;
 use crate::wire::admin::{self as proto, admin_service_client::AdminServiceClient};
 
 /// A socket answers at once, or nobody listens.
@@ -47,6 +48,15 @@ impl Admin {
         let answer = self.service.clone().backup(proto::BackupRequest {}).await;
         let parts = answer.map_err(|status| self.error(&status))?.into_inner();
         Ok(Parts { parts, admin: self.clone() })
+    }
+
+    /// Lets this server lead, and waits until it does.
+    ///
+    /// # Errors
+    /// It cannot lead, or somebody else came to lead.
+    pub async fn hand_over(&self, successor: u32) -> Result<HandedOver, Error> {
+        let answer = self.service.clone().hand_over(proto::HandOverRequest { successor }).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
     }
 
     fn error(&self, status: &Status) -> Error {

@@ -47,7 +47,7 @@ pub mod decisions {
 }
 
 pub use self::{
-    admin::{Admin, Parts},
+    admin::{Admin, HandedOver, Parts},
     bulk::Outgoing,
     calls::{Page, ServerAnswer},
     error::{Error, FieldViolation, Refusal},

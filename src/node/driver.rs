@@ -21,13 +21,13 @@ use super::{
     backup::Backups,
     desk::{Action, Desk, Executed, Input, Refused},
     disk,
-    handle::{NodeHandle, Standing},
+    handle::{NodeHandle, Request, Standing},
     hub::Hub,
     sessions::Sessions,
     transfer,
 };
 use crate::{
-    cluster::{Boot, Event, ReadId, Seq, Settings, Status, Time, WaiterId},
+    cluster::{Boot, Event, ReadId, Seq, ServerId, Settings, Status, Time, WaiterId},
     peers::{self, Calls, Heard, Peers},
     store::{Completion, Store, WriterHandle},
 };
@@ -44,13 +44,6 @@ const STAGED: usize = 2;
 const LAST_TASKS: Duration = Duration::from_millis(300);
 /// How long the database may take to close; a disk that hangs must not keep the process.
 const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
-
-/// What rooms above ask of the loop.
-pub(super) enum Request {
-    Execute { payload: Bytes, reply: oneshot::Sender<Result<Executed, Refused>> },
-    Read { reply: oneshot::Sender<Result<(), Refused>> },
-    Status { reply: oneshot::Sender<Status> },
-}
 
 /// What a node is made of.
 pub struct Parts {
@@ -85,7 +78,7 @@ pub struct LinkSettings {
     /// What proves membership; empty when the cluster has none.
     pub secret: String,
     /// The other servers, as `host:port`.
-    pub addresses: BTreeMap<crate::cluster::ServerId, String>,
+    pub addresses: BTreeMap<ServerId, String>,
     /// How long a short call may take.
     pub call_timeout: Duration,
     /// Where incoming snapshots are written.
@@ -309,6 +302,7 @@ impl Driver {
             Request::Status { reply } => {
                 let _ = reply.send(self.desk.status((self.clock)()));
             }
+            Request::HandOver { to } => self.input(Input::Event(Event::HandOver { to })).await,
         }
     }
 

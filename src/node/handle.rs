@@ -11,7 +11,6 @@ use tokio::{
 use super::{
     backup::{Backups, SoundSnapshot},
     desk::{Executed, Refused},
-    driver::Request,
     hub::{Hub, Subscription},
     sessions::{Moment, Sessions, TokenOwner},
 };
@@ -24,6 +23,14 @@ use crate::{
 
 /// A fail-over takes less; a call that finds no leader for longer is told so.
 const ELECTION: Duration = Duration::from_millis(400);
+
+/// What rooms above ask of the loop.
+pub(super) enum Request {
+    Execute { payload: Bytes, reply: oneshot::Sender<Result<Executed, Refused>> },
+    Read { reply: oneshot::Sender<Result<(), Refused>> },
+    Status { reply: oneshot::Sender<Status> },
+    HandOver { to: ServerId },
+}
 
 /// How this server stands; follows the core step by step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -203,6 +210,18 @@ impl NodeHandle {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Status { reply }).await.map_err(|_| Refused::ShuttingDown)?;
         answer.await.map_err(|_| Refused::ShuttingDown)
+    }
+
+    /// Asks this server to let another one lead, and waits until it leads no more; does nothing if it does
+    /// not lead.
+    ///
+    /// # Errors
+    /// When the node has ended.
+    pub async fn hand_over(&self, to: ServerId) -> Result<(), Refused> {
+        let ended = |_| Refused::ShuttingDown;
+        self.requests.send(Request::HandOver { to }).await.map_err(ended)?;
+        let _ = self.standing.clone().wait_for(|now| !now.serving).await;
+        Ok(())
     }
 
     /// Hands in what another server said; waits while the inbox is full.

@@ -52,6 +52,17 @@ impl Errand {
         let mut client = self.caller.operations.clone();
         answered(client.barrier(self.caller.request(request))).await.map(|answer| answer.seq)
     }
+
+    /// Lets another server lead, which must be in sync.
+    ///
+    /// # Errors
+    /// It does not lead, does not let go, or does not answer.
+    pub async fn hand_over(&self, to: ServerId) -> Result<(), Status> {
+        let envelope = Some(self.envelope.clone());
+        let request = proto::HandOverRequest { envelope, successor: to.0 };
+        let mut client = self.caller.operations.clone();
+        answered(client.hand_over(self.caller.request(request))).await.map(drop)
+    }
 }
 
 async fn answered<T>(

@@ -96,6 +96,9 @@ type Answer = http::Response<tonic::body::Body>;
 /// What adds something to every answer.
 type Trailing<Add> = Stack<MapResponseLayer<Add>, Identity>;
 
+/// What clients and other servers call.
+pub type Public<Add> = Router<Trailing<Add>>;
+
 /// Every service of this server, ready to serve.
 pub struct Routers<Public> {
     /// What clients and other servers call.
@@ -111,7 +114,7 @@ pub struct Routers<Public> {
 pub fn routers(
     services: Services,
     tasks: &TaskTracker,
-) -> Result<Routers<Router<Trailing<impl Fn(Answer) -> Answer + Clone + use<>>>>, RpcError> {
+) -> Result<Routers<Public<impl Fn(Answer) -> Answer + Clone + use<>>>, RpcError> {
     let Services { node, id, secret, config, stop } = services;
     let addresses: BTreeMap<ServerId, String> =
         config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
@@ -130,14 +133,15 @@ pub fn routers(
         cluster: config.cluster.name.clone(),
         others: config.servers.keys().copied().filter(|other| *other != id).collect(),
     };
+    let operations = operations::Operations { context: context.clone(), members: members.clone() };
     let admin = admin::Administration {
         context: context.clone(),
+        operations: operations.clone(),
         id,
         cluster: config.cluster.name.clone(),
         disk_reserve: config.storage.reserve_bytes,
         stop: stop.clone(),
     };
-    let operations = operations::Operations { context: context.clone(), members: members.clone() };
     let replication = replication::Replication { node: node.clone(), members, stop: stop.clone() };
     let status = status::StatusService {
         context: context.clone(),

@@ -98,9 +98,30 @@ pub(super) async fn run(
     let config = || arguments.config();
     let done = match once {
         Once::Backup { file, whom } => backup::take(&whom.reach(config).await?, file).await,
+        Once::Lead { server, whom } => lead(&whom.reach(config).await?, *server).await,
         other => unreachable!("{other:?} is no operator's"),
     };
     tell(done, arguments.json, &mut to).await
+}
+
+/// `client lead N`.
+async fn lead(admin: &Admin, server: u32) -> Result<Report, Failure> {
+    let began = tokio::time::Instant::now();
+    let client::HandedOver { epoch, led_before } = admin.hand_over(server).await?;
+    let words = match led_before {
+        true => format!("server {server} leads already, in epoch {epoch}"),
+        false => {
+            let took = began.elapsed().as_millis();
+            format!("server {server} leads, in epoch {epoch}; the hand-over took {took} ms")
+        }
+    };
+    let object = serde_json::json!({
+        "type": "handed_over",
+        "server_id": server,
+        "epoch": epoch,
+        "led_before": led_before,
+    });
+    Ok(Report { words, object })
 }
 
 async fn tell(

@@ -11,6 +11,7 @@
 //! the leader (`OperationService`), whose secret or certificates are the servers' own.
 
 mod backup;
+mod lead;
 
 use std::{pin::Pin, time::Duration};
 
@@ -19,7 +20,11 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{context::Context, errors};
+use super::{
+    context::Context,
+    errors,
+    operations::{ForLeader, Operations},
+};
 use crate::{
     cluster::{Seq, ServerId},
     node::NodeHandle,
@@ -36,6 +41,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(super) struct Administration {
     pub(super) context: Context,
+    /// What other servers may ask for an operator, this server does for its own.
+    pub(super) operations: Operations,
     pub(super) id: ServerId,
     pub(super) cluster: String,
     /// Free disk space that is not to be touched, in bytes.
@@ -70,21 +77,31 @@ impl Administration {
 
     /// Up to where everything stands that was acknowledged before this call, by whoever leads.
     async fn acknowledged(&self) -> Result<Seq, Status> {
+        self.ask_leader(&ForLeader::Barrier).await
+    }
+
+    /// Asks whoever leads, again where a change of leader came in between, until there is an answer.
+    async fn ask_leader(&self, what: &ForLeader) -> Result<Seq, Status> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let asked = match self.leader(deadline).await? {
-                Leader::Here => {
-                    self.context.barrier().await.map(|()| self.node().store().committed())
-                }
-                Leader::There(errand) => errand.barrier().await,
+            let answer = match self.leader(deadline).await? {
+                Leader::Here => self.operations.carry_out(what).await,
+                Leader::There(errand) => ask(&errand, what).await,
             };
-            match asked {
+            match answer {
                 Err(status) if errors::may_be_asked_again(&status) && Instant::now() < deadline => {
                     sleep(AGAIN).await;
                 }
-                asked => return asked,
+                answer => return answer,
             }
         }
+    }
+}
+
+async fn ask(errand: &Errand, what: &ForLeader) -> Result<Seq, Status> {
+    match what {
+        ForLeader::Barrier => errand.barrier().await,
+        ForLeader::HandOver(successor) => errand.hand_over(*successor).await.map(|()| 0),
     }
 }
 
@@ -97,5 +114,13 @@ impl AdminService for Administration {
         _: Request<proto::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
         Ok(Response::new(Box::pin(self.take_backup().await?)))
+    }
+
+    async fn hand_over(
+        &self,
+        request: Request<proto::HandOverRequest>,
+    ) -> Result<Response<proto::HandOverResponse>, Status> {
+        let successor = ServerId(request.into_inner().successor);
+        self.let_lead(successor).await.map(Response::new)
     }
 }

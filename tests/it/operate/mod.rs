@@ -2,6 +2,7 @@
 
 mod backup;
 mod gate;
+mod rolling;
 
 use std::process::Stdio;
 
