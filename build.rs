@@ -5,12 +5,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 
 const FILES: &[&str] = &[
+    "chinwag/admin/v1/admin.proto",
     "chinwag/chat/v1/account.proto",
     "chinwag/chat/v1/cluster.proto",
     "chinwag/chat/v1/conversation.proto",
     "chinwag/chat/v1/event.proto",
     "chinwag/chat/v1/message.proto",
     "chinwag/chat/v1/session.proto",
+    "chinwag/cluster/v1/operation.proto",
     "chinwag/cluster/v1/replication.proto",
     "chinwag/log/v1/command.proto",
 ];

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use chinwag::{
-    cli::demo,
+    cli::{demo, operate},
     cluster::ServerId,
     config::Config,
     server::{self, Options, ServerError},
@@ -33,6 +33,8 @@ struct Arguments {
 enum Command {
     /// See it survive: three servers, one conversation, and the leader dies.
     Demo,
+    #[command(flatten)]
+    Operate(operate::ServerCommand),
 }
 
 #[derive(Args)]
@@ -71,6 +73,7 @@ struct Usage(String);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
+        Some(Command::Operate(command)) => return operate::run_server(&command),
         Some(Command::Demo) => demo::run().map_err(anyhow::Error::from),
         None => serve(arguments.serve),
     };

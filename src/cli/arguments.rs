@@ -49,15 +49,23 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// The cluster's configuration.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        if !self.servers.is_empty() {
+            let words = "where a server's files lie stands in --config; give that, or --socket";
+            return Err(Failure::Usage(words.into()));
+        }
+        let usual = Path::new(USUAL_CONFIG);
+        let path = self.config.as_deref().or_else(|| usual.exists().then_some(usual));
+        Ok(Config::load(path)?)
+    }
+
     /// The servers' addresses.
     pub(super) fn servers(&self) -> Result<Vec<String>, Failure> {
         if !self.servers.is_empty() {
             return Ok(self.servers.iter().map(|address| address.trim().to_owned()).collect());
         }
-        let usual = Path::new(USUAL_CONFIG);
-        let path = self.config.as_deref().or_else(|| usual.exists().then_some(usual));
-        let config = Config::load(path)?;
-        Ok(config.servers.values().map(|server| server.address.to_string()).collect())
+        Ok(self.config()?.servers.values().map(|server| server.address.to_string()).collect())
     }
 
     /// A client of these servers.

@@ -26,6 +26,7 @@ mod json;
 mod live;
 mod manual;
 mod once;
+pub mod operate;
 mod outbox;
 mod paint;
 mod perform;
@@ -89,6 +90,9 @@ async fn run_with(
     mut notes: impl AsyncWrite + Unpin,
 ) -> Exit {
     let ended = match &arguments.command {
+        Some(command) if command.is_an_operators() => {
+            operate::run(&arguments, command, &mut output).await
+        }
         Some(command) => match once::offline(command) {
             Some(written) => print(written, &mut output).await,
             None => match OneShot::new(&arguments, surroundings, input, output, &mut notes) {

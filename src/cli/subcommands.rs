@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::operate::Whom;
+
 /// One command.
 #[derive(Debug, Subcommand)]
 pub enum Once {
@@ -186,6 +188,25 @@ pub enum Once {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// Write a backup of the whole cluster into a new file. Run it on a server's machine, as its user.
+    ///
+    /// It is taken from a running server and holds everything that was acknowledged before; `server
+    /// restore` takes it. It holds everybody's messages, and nobody but you may read it.
+    Backup {
+        /// The new file.
+        file: PathBuf,
+        /// Which server is asked.
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Let another server lead, which is in sync. Run it on a server's machine, as its user.
+    Lead {
+        /// The server's ID.
+        server: u32,
+        /// Which server is asked.
+        #[command(flatten)]
+        whom: Whom,
+    },
     /// Print what makes a shell complete these commands.
     Completions {
         /// The shell.
@@ -197,6 +218,13 @@ pub enum Once {
         #[arg(long, value_name = "FOLDER")]
         into: Option<PathBuf>,
     },
+}
+
+impl Once {
+    /// Whether it is done over a server's own socket, by whoever runs that server.
+    pub(super) fn is_an_operators(&self) -> bool {
+        matches!(self, Once::Backup { .. } | Once::Lead { .. })
+    }
 }
 
 /// A shell whose completions can be made.

@@ -12,6 +12,7 @@
 //! `conversations` and `bulk` give them types.
 
 mod accounts;
+mod admin;
 mod attempts;
 mod bulk;
 mod calls;
@@ -46,6 +47,7 @@ pub mod decisions {
 }
 
 pub use self::{
+    admin::{Admin, HandedOver, Parts},
     bulk::Outgoing,
     calls::{Page, ServerAnswer},
     error::{Error, FieldViolation, Refusal},

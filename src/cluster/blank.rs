@@ -80,7 +80,9 @@ impl Core {
     }
 
     /// `majority`: a server that may have forgotten its promise learns the greatest one from so many
-    /// others that whoever it could have promised is among them or below it.
+    /// others that whoever it could have promised is among them or below it. Where an operator forced the
+    /// lead, so many may be empty that nobody could ever join: then he has said that nobody else counts,
+    /// and the promise of that leader is enough.
     fn learn_promise(&mut self) {
         if self.promise_learned || !self.is_majority_policy() {
             return;
@@ -90,7 +92,8 @@ impl Core {
             (self.is_live(*id) && report.mode != Mode::Blank).then_some(peer.promised)
         });
         let promises: Vec<Epoch> = promises.collect();
-        if promises.len() < self.majority().min(self.peers.len()) {
+        let needed = self.majority().min(self.peers.len());
+        if promises.len() < needed && !self.is_led_by_force() {
             return;
         }
         self.promise_learned = true;
@@ -100,6 +103,13 @@ impl Core {
             self.local.promised = greatest;
             self.persist();
         }
+    }
+
+    /// Whether the leader in reach leads because an operator said so, and has taken nobody in yet.
+    fn is_led_by_force(&self) -> bool {
+        let Some((leader, _)) = self.any_live_leader() else { return false };
+        let report = self.peers[&leader].report.as_ref();
+        report.and_then(|report| report.view.as_ref()).is_some_and(|(_, view)| view.forced)
     }
 
     /// Whether this server may take updates of that epoch.

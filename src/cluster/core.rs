@@ -77,6 +77,8 @@ pub struct Core {
     pub(super) leaderless_since: Option<Time>,
     /// A candidate that was promised something has the chance to win until then.
     pub(super) patience: Option<(ServerId, Time)>,
+    /// The leader of this epoch resigned and named this server: its rank costs it nothing.
+    pub(super) called_after: Option<Epoch>,
     pub(super) no_election_before: Time,
     pub(super) disk_low: bool,
     pub(super) next_disk_resign: Time,
@@ -140,6 +142,7 @@ impl Core {
             memory_changed: false,
             leaderless_since: None,
             patience: None,
+            called_after: None,
             no_election_before: now,
             disk_low: false,
             next_disk_resign: now,
@@ -213,6 +216,7 @@ impl Core {
             Event::StoreFailed { reason } => self.fail(reason),
             Event::DiskLow(low) => self.disk_low = low,
             Event::ForceLead => self.force_lead(),
+            Event::HandOver { to } => self.hand_over(to),
             Event::Shutdown => self.begin_shutdown(),
         }
     }
@@ -281,7 +285,9 @@ impl Core {
 
     /// Whether [`Event::Submit`] may come now.
     pub fn takes_updates(&self) -> bool {
-        let idle = |leader: &Leader| leader.serving && leader.batch.is_none();
+        let idle = |leader: &Leader| {
+            leader.serving && leader.batch.is_none() && leader.handing_over.is_none()
+        };
         self.leader.as_deref().is_some_and(idle)
             && !self.ended
             && !self.disk_low

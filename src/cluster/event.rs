@@ -206,6 +206,12 @@ pub enum Event {
     DiskLow(bool),
     /// An operator confirmed that this server shall lead with what it has (P13).
     ForceLead,
+    /// An operator wants this in-sync server to lead instead of this one (P16). If that cannot be, nothing
+    /// happens but a word about it.
+    HandOver {
+        /// Who shall lead.
+        to: ServerId,
+    },
     /// The process shall end: hand over the lead. Ends with [`Effect::Exit`].
     Shutdown,
 }

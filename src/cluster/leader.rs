@@ -38,6 +38,8 @@ pub(super) struct Leader {
     /// Registers of new lives, answered when the view without the old life is committed.
     pub(super) waiting: BTreeMap<ServerId, Message>,
     pub(super) reads: Reads,
+    /// Who shall lead instead, and since when: it does once the batch in flight is committed.
+    pub(super) handing_over: Option<(ServerId, Time)>,
     pub(super) next_evict: Time,
     pub(super) next_expel: Time,
     /// When members that cannot be fed yet are called again.
@@ -90,6 +92,7 @@ impl Leader {
             lives: BTreeMap::new(),
             waiting: BTreeMap::new(),
             reads: Reads::default(),
+            handing_over: None,
             next_evict: now,
             next_expel: now,
             next_call: now,
@@ -171,7 +174,7 @@ impl Core {
     }
 
     pub(super) fn turn_leader(&mut self) {
-        if self.leader.is_none() || self.resign_without_disk() {
+        if self.leader.is_none() || self.resign_without_disk() || self.turn_hand_over() {
             return;
         }
         self.stop_if_stalled();

@@ -20,6 +20,13 @@ impl fmt::Debug for Hash {
     }
 }
 
+/// All of it, in hex.
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// The set of in-sync members. A view is a log entry, in the same order as the updates.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct View {

@@ -50,7 +50,10 @@ impl Core {
             Body::Fetched(_) => self.on_fetched(message),
             Body::Evict { epoch, tables } => self.on_evict(&message, epoch, tables),
             Body::Evicted { .. } => {}
-            Body::Resign { epoch, left } => self.on_resign(&message, epoch, left),
+            Body::Resign { epoch, left, successor } => {
+                self.on_resign(&message, epoch, left);
+                self.heed_successor(epoch, successor);
+            }
         }
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::{
     core::{Core, Standing},
-    epoch::{Incarnation, ServerId},
-    event::{Effect, Time},
+    epoch::{Epoch, Incarnation, ServerId},
+    event::{Effect, LocalState, Time},
+    log::Hash,
     message::{Mode, PeerMemory, Report},
     mutant::Mutant,
 };
@@ -19,6 +20,19 @@ const DISTRUSTED: u64 = 0;
 const TRUSTED: u64 = 1;
 /// How far the first epoch that a life opens may jump.
 const JUMP: u64 = 1 << 20;
+
+impl LocalState {
+    /// The same for a data folder into which an old log was put, as from a backup: the server promises
+    /// nothing until it is in sync again, or until all configured servers are reachable and none serves.
+    #[must_use]
+    pub fn with_an_old_log(mut self, id: ServerId, lineage: Hash, last: Epoch) -> LocalState {
+        let memory = PeerMemory { uuid: self.uuid, starts: 0, durable: DISTRUSTED };
+        self.peers.insert(id, memory);
+        self.belonged = Some(lineage);
+        self.promised = self.promised.max(last);
+        self
+    }
+}
 
 impl Core {
     pub(super) fn remember(&mut self, id: ServerId, life: Incarnation, report: &Report) {

@@ -148,6 +148,8 @@ pub enum Body {
         epoch: Epoch,
         /// The life that is over; only such a Resign is DEAD evidence. `None`: I keep my standing.
         left: Option<Incarnation>,
+        /// Who shall lead: it need not wait for its rank, and the others let it go first. A wish, no more.
+        successor: Option<ServerId>,
     },
 }
 

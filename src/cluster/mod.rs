@@ -54,7 +54,10 @@
 //! - **Total failure** (P13): who may know more is waited for by name; an operator may force the lead. Under
 //!   `available` a server that was the last one standing needs nobody, but first knows how everybody is:
 //!   another may have been made to lead while it was away.
-//! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`). Of servers whose tables differ
+//! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`). A leader that is asked to
+//!   hand over to a member takes no more updates, lets the batch in flight end, and resigns, naming it: that
+//!   one stands without the delay of its rank, the others give it the time of an election, and then go by
+//!   rank. The name only says who goes first; it wins as every other candidate does. Of servers whose tables differ
 //!   the odd one ends (`tables`).
 //! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
 //! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory,
@@ -68,7 +71,8 @@
 //!   A server whose log was emptied or is old promises nothing until it is in sync again, and says it is
 //!   Blank; only when all configured servers are reachable and none serves does it promise, to a
 //!   candidate that must then win them all. Under `majority` it takes nothing before so many others that
-//!   hold data told it their promises. An old copy of a data folder counts a start that the others know
+//!   hold data told it their promises; of a leader that an operator forced, and that nobody has joined yet, its
+//!   own promise is enough. An old copy of a data folder counts a start that the others know
 //!   already: who answers what the known life was asked and did not answer lives later than it, is let in,
 //!   and is told that its folder is old; its life ends with that, and its place in a view. The first epoch of every life jumps by a random
 //!   number, for who led alone and lost that disk, or got an older one back, must not name an epoch twice.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     core::{Core, Standing},
-    epoch::{Epoch, Incarnation},
+    epoch::{Epoch, Incarnation, ServerId},
     event::{Effect, Time},
     message::{Body, Message, Mode},
     mutant::Mutant,
@@ -43,6 +43,10 @@ impl Core {
     /// Stops leading. With `ends_life` the standing is given up too, and the others may take that for a
     /// death of the leader.
     pub(super) fn step_down(&mut self, why: &str, ends_life: bool) {
+        self.step_down_for_successor(why, ends_life, None);
+    }
+
+    fn step_down_for_successor(&mut self, why: &str, ends_life: bool, successor: Option<ServerId>) {
         let Some(mut leader) = self.leader.take() else { return };
         if let Some(batch) = leader.batch.take() {
             match batch.commit {
@@ -74,13 +78,13 @@ impl Core {
         if ends_life {
             self.bump();
         }
-        self.resign(leader.epoch, left);
+        self.resign(leader.epoch, left, successor);
     }
 
-    fn resign(&mut self, epoch: Epoch, left: Option<Incarnation>) {
+    fn resign(&mut self, epoch: Epoch, left: Option<Incarnation>, successor: Option<ServerId>) {
         for id in self.others() {
             let nonce = self.new_nonce();
-            self.send(id, nonce, Body::Resign { epoch, left });
+            self.send(id, nonce, Body::Resign { epoch, left, successor });
         }
     }
 
@@ -161,10 +165,57 @@ impl Core {
             let epoch = self.local.promised;
             let left = self.incarnation;
             self.bump();
-            self.resign(epoch, Some(left));
+            self.resign(epoch, Some(left), None);
         }
         self.effects.push(Effect::Exit { failure });
         self.ended = true;
+    }
+
+    /// P16: an operator wants another member to lead.
+    pub(super) fn hand_over(&mut self, to: ServerId) {
+        let now = self.now;
+        let member = self.log.members().contains(&to) && self.newest_members().contains(&to);
+        let can = to != self.me() && member && self.is_live(to) && self.shutting_down.is_none();
+        match self.leader.as_mut().filter(|leader| leader.serving && can) {
+            Some(leader) => leader.handing_over = Some((to, now)),
+            None => self.tell(format!("does not hand the lead over: server {to} is not in sync")),
+        }
+    }
+
+    /// Lets go once nothing is under way: then every member has everything, and no caller is left in doubt.
+    pub(super) fn turn_hand_over(&mut self) -> bool {
+        let Some(leader) = &mut self.leader else { return false };
+        let Some((to, since)) = leader.handing_over else { return false };
+        let over = self.now.0 >= since.0 + SHUTDOWN_PATIENCE;
+        if leader.batch.is_some() && !over {
+            return false;
+        }
+        leader.handing_over = None;
+        if over || !self.log.members().contains(&to) || !self.is_live(to) {
+            self.tell(format!("keeps the lead: server {to} is not in sync any more"));
+            return false;
+        }
+        self.let_go_first(to);
+        let why = format!("it hands the lead over to server {to}");
+        self.step_down_for_successor(&why, false, Some(to));
+        true
+    }
+
+    /// Whoever was named by the leader that it followed stands at once; the others give it its time.
+    pub(super) fn heed_successor(&mut self, epoch: Epoch, successor: Option<ServerId>) {
+        let Some(successor) = successor.filter(|_| epoch >= self.local.promised) else { return };
+        if successor == self.me() {
+            self.called_after = Some(epoch);
+            self.patience = None;
+            self.no_election_before = self.now;
+        } else if self.peers.contains_key(&successor) {
+            self.let_go_first(successor);
+        }
+    }
+
+    fn let_go_first(&mut self, successor: ServerId) {
+        let until = Time(self.now.0 + self.settings.timing.election_timeout);
+        self.patience = Some((successor, until));
     }
 
     /// P18: a leader without disk lets another member lead; the last one stays, read-only.

@@ -24,6 +24,7 @@ impl Core {
         if leader_lives {
             // Whoever was given time has used it, and owes nobody any more when this leader dies.
             self.patience = None;
+            self.called_after = None;
             self.no_election_before = self.now;
         }
         let led = leader_lives || self.others_see_a_leader();
@@ -78,6 +79,9 @@ impl Core {
     }
 
     fn rank_delay(&self) -> Duration {
+        if self.called_after == Some(self.local.promised) {
+            return Duration::ZERO;
+        }
         let (_, members) = self.greatest_view();
         let rank = |id: ServerId| {
             let authority = if id == self.me() {

@@ -117,7 +117,8 @@ impl Core {
     pub(super) fn grow(&mut self) {
         let Some(leader) = &self.leader else { return };
         let changing = leader.batch.as_ref().is_some_and(|batch| batch.newest_view().is_some());
-        let stays = changing || leader.is_committing() || !leader.serving;
+        let leaves = leader.handing_over.is_some();
+        let stays = changing || leaves || leader.is_committing() || !leader.serving;
         if stays || self.shutting_down.is_some() {
             return;
         }

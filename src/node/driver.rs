@@ -18,15 +18,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{Channel, Endpoint};
 
 use super::{
+    backup::Backups,
     desk::{Action, Desk, Executed, Input, Refused},
     disk,
-    handle::{NodeHandle, Standing},
+    handle::{NodeHandle, Request, Standing},
     hub::Hub,
     sessions::Sessions,
     transfer,
 };
 use crate::{
-    cluster::{Boot, Event, ReadId, Seq, Settings, Status, Time, WaiterId},
+    cluster::{Boot, Event, ReadId, Seq, ServerId, Settings, Status, Time, WaiterId},
     peers::{self, Calls, Heard, Peers},
     store::{Completion, Store, WriterHandle},
 };
@@ -43,13 +44,6 @@ const STAGED: usize = 2;
 const LAST_TASKS: Duration = Duration::from_millis(300);
 /// How long the database may take to close; a disk that hangs must not keep the process.
 const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
-
-/// What rooms above ask of the loop.
-pub(super) enum Request {
-    Execute { payload: Bytes, reply: oneshot::Sender<Result<Executed, Refused>> },
-    Read { reply: oneshot::Sender<Result<(), Refused>> },
-    Status { reply: oneshot::Sender<Status> },
-}
 
 /// What a node is made of.
 pub struct Parts {
@@ -73,7 +67,7 @@ pub struct Parts {
     pub subscriber_buffer: usize,
     /// Whether an operator confirmed that this server shall lead with what it has.
     pub force_lead: bool,
-    /// The clock; [`boot_clock`] unless time is simulated as well as the network.
+    /// The clock; [`super::boot_clock`] unless time is simulated as well as the network.
     pub clock: fn() -> Time,
 }
 
@@ -84,7 +78,7 @@ pub struct LinkSettings {
     /// What proves membership; empty when the cluster has none.
     pub secret: String,
     /// The other servers, as `host:port`.
-    pub addresses: BTreeMap<crate::cluster::ServerId, String>,
+    pub addresses: BTreeMap<ServerId, String>,
     /// How long a short call may take.
     pub call_timeout: Duration,
     /// Where incoming snapshots are written.
@@ -132,12 +126,13 @@ pub(super) fn assemble(
     let durable = parts.boot.log.as_ref().map_or(0, |log| log.last.seq);
     let (log_end, log_end_watch) = watch::channel(durable);
     let links = peers::Settings {
+        me: parts.settings.id,
         cluster: parts.links.cluster.clone(),
         secret: parts.links.secret,
         addresses: parts.links.addresses,
         call_timeout: parts.links.call_timeout,
         staging: parts.links.staging,
-        log_end: log_end_watch,
+        log_end: log_end_watch.clone(),
         connect: parts.links.connect,
     };
     let (desk, first) =
@@ -145,6 +140,8 @@ pub(super) fn assemble(
     let (standing, standing_watch) = watch::channel(standing_of(&desk));
     let hub = Hub::new(parts.subscriber_buffer);
     let (calls, sessions) = (Calls::default(), Sessions::default());
+    let peers = Peers::start(links, heard.clone());
+    let making = Arc::new(Semaphore::new(1));
     let handle = NodeHandle {
         requests,
         heard: heard.clone(),
@@ -153,12 +150,15 @@ pub(super) fn assemble(
         calls: calls.clone(),
         sessions: sessions.clone(),
         store: parts.store.clone(),
+        errands: peers.errands(),
+        backups: Backups::new(parts.store.clone(), making.clone()),
+        durable: log_end_watch,
     };
     let driver = Driver {
         desk,
         store: parts.store,
         writer: parts.writer,
-        peers: Peers::start(links, heard.clone()),
+        peers,
         cluster: parts.links.cluster,
         heard,
         calls,
@@ -171,7 +171,7 @@ pub(super) fn assemble(
         reads: BTreeMap::new(),
         staged: BTreeMap::new(),
         storing: BTreeMap::new(),
-        making: Arc::new(Semaphore::new(1)),
+        making,
         next_id: 0,
         persisting: None,
         disk_reserve: parts.disk_reserve,
@@ -302,6 +302,7 @@ impl Driver {
             Request::Status { reply } => {
                 let _ = reply.send(self.desk.status((self.clock)()));
             }
+            Request::HandOver { to } => self.input(Input::Event(Event::HandOver { to })).await,
         }
     }
 
@@ -389,12 +390,4 @@ fn standing_of(desk: &Desk) -> Standing {
     let serving = core.serving();
     let leader = core.leader();
     Standing { serving, leader, epoch: core.epoch(), copies: core.copies(), stopping: false }
-}
-
-/// The boot-time clock, which goes on while the machine sleeps.
-pub fn boot_clock() -> Time {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
-    Time(Duration::new(seconds, nanoseconds))
 }

@@ -9,20 +9,28 @@ use tokio::{
 };
 
 use super::{
+    backup::{Backups, SoundSnapshot},
     desk::{Executed, Refused},
-    driver::Request,
     hub::{Hub, Subscription},
     sessions::{Moment, Sessions, TokenOwner},
 };
 use crate::{
     chat::{AccountId, Signal, Timestamp, TokenHash},
-    cluster::{Epoch, ServerId, Status},
-    peers::{Calls, Heard},
+    cluster::{Epoch, Seq, ServerId, Status},
+    peers::{Calls, Errands, Heard},
     store::{Reader, Store, StoreError},
 };
 
 /// A fail-over takes less; a call that finds no leader for longer is told so.
 const ELECTION: Duration = Duration::from_millis(400);
+
+/// What rooms above ask of the loop.
+pub(super) enum Request {
+    Execute { payload: Bytes, reply: oneshot::Sender<Result<Executed, Refused>> },
+    Read { reply: oneshot::Sender<Result<(), Refused>> },
+    Status { reply: oneshot::Sender<Status> },
+    HandOver { to: ServerId },
+}
 
 /// How this server stands; follows the core step by step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +57,10 @@ pub struct NodeHandle {
     pub(super) calls: Calls,
     pub(super) sessions: Sessions,
     pub(super) store: Store,
+    pub(super) errands: Errands,
+    pub(super) backups: Backups,
+    /// The end of the log as a follower stores it.
+    pub(super) durable: watch::Receiver<Seq>,
 }
 
 /// An update on its way.
@@ -200,6 +212,18 @@ impl NodeHandle {
         answer.await.map_err(|_| Refused::ShuttingDown)
     }
 
+    /// Asks this server to let another one lead, and waits until it leads no more; does nothing if it does
+    /// not lead.
+    ///
+    /// # Errors
+    /// When the node has ended.
+    pub async fn hand_over(&self, to: ServerId) -> Result<(), Refused> {
+        let ended = |_| Refused::ShuttingDown;
+        self.requests.send(Request::HandOver { to }).await.map_err(ended)?;
+        let _ = self.standing.clone().wait_for(|now| !now.serving).await;
+        Ok(())
+    }
+
     /// Hands in what another server said; waits while the inbox is full.
     pub async fn hear(&self, heard: Heard) {
         let _ = self.heard.send(heard).await;
@@ -208,6 +232,30 @@ impl NodeHandle {
     /// The calls of other servers that wait for an answer.
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// The way to the other servers beside the protocol.
+    pub fn errands(&self) -> &Errands {
+        &self.errands
+    }
+
+    /// Waits until this server has committed everything up to here.
+    pub async fn reached(&self, seq: Seq) {
+        // What this server commits as the leader is not told there.
+        if self.store.committed() >= seq {
+            return;
+        }
+        // An error means that the node has ended; whatever comes next says so.
+        let _ = self.durable.clone().wait_for(|durable| *durable >= seq).await;
+    }
+
+    /// A copy of everything that is committed here, checked page by page.
+    ///
+    /// # Errors
+    /// [`Refused::StorageFull`] if the disk has no room for it beside this reserve, in bytes;
+    /// [`Refused::Store`] if the database is damaged.
+    pub async fn snapshot(&self, reserve: u64) -> Result<SoundSnapshot, Refused> {
+        self.backups.make(reserve).await
     }
 
     /// The store, for what is not replicated.

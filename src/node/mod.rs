@@ -13,6 +13,8 @@
 //! is the local store's promise (a sync of a tiny database, at changes of view only): nothing that comes
 //! after may overtake it, and a server that changes its view has nothing better to do.
 
+mod backup;
+mod clock;
 mod desk;
 mod disk;
 mod driver;
@@ -26,8 +28,10 @@ mod sessions;
 mod tests;
 mod transfer;
 
+pub use backup::{Pieces, SoundSnapshot};
+pub use clock::boot_clock;
 pub use desk::{Action, Desk, Executed, Input, Refused};
-pub use driver::{LinkSettings, Parts, Running, boot_clock, start};
+pub use driver::{LinkSettings, Parts, Running, start};
 pub use handle::{NodeHandle, Standing, Underway};
 pub use hub::{Changes, Ended, Hub, News, Subscription};
 pub use sessions::{Moment, Sessions, TokenOwner};

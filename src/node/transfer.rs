@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a long answer ended early. The asker asks again.
 #[derive(Debug, thiserror::Error)]
-enum TransferError {
+pub(super) enum TransferError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("reading the snapshot: {0}")]
@@ -128,16 +128,7 @@ struct Outgoing {
 
 impl Outgoing {
     async fn make(store: &Store, name: &str) -> Result<Outgoing, TransferError> {
-        tracing::info!(name, "making a snapshot");
-        let path = store.staging_path(name)?;
-        let file = TempPath::try_from_path(&path)?;
-        let store = store.clone();
-        // The file stays with the work, which goes on when nobody waits for it any more.
-        let making = tokio::task::spawn_blocking(move || {
-            let position = store.snapshot_to(&path);
-            position.map(|position| (file, position))
-        });
-        let (file, position) = making.await.map_err(std::io::Error::other)??;
+        let (file, position) = make_file(store, name).await?;
         let (size, checksum) = measure(&file).await?;
         Ok(Outgoing { file, position, size, checksum })
     }
@@ -163,6 +154,23 @@ impl Outgoing {
     }
 }
 
+/// Makes a snapshot under this name, and says where in the log it stands.
+pub(super) async fn make_file(
+    store: &Store,
+    name: &str,
+) -> Result<(TempPath, Position), TransferError> {
+    tracing::info!(name, "making a snapshot");
+    let path = store.staging_path(name)?;
+    let file = TempPath::try_from_path(&path)?;
+    let store = store.clone();
+    // The file stays with the work, which goes on when nobody waits for it any more.
+    let making = tokio::task::spawn_blocking(move || {
+        let position = store.snapshot_to(&path);
+        position.map(|position| (file, position))
+    });
+    Ok(making.await.map_err(std::io::Error::other)??)
+}
+
 async fn measure(path: &Path) -> Result<(u64, Hash), TransferError> {
     let mut file = File::open(path).await?;
     let (mut size, mut hasher) = (0, Sha256::new());
@@ -173,7 +181,7 @@ async fn measure(path: &Path) -> Result<(u64, Hash), TransferError> {
     Ok((size, Hash(hasher.finalize().into())))
 }
 
-async fn next_chunk(file: &mut File) -> Result<Option<Bytes>, TransferError> {
+pub(super) async fn next_chunk(file: &mut File) -> Result<Option<Bytes>, TransferError> {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut filled = 0;
     while filled < CHUNK_BYTES {

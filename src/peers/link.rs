@@ -22,6 +22,7 @@ use crate::{
         Malformed,
         cluster::{
             AcceptUpdatesRequest, AcceptUpdatesResponse,
+            operation_service_client::OperationServiceClient,
             replication_service_client::ReplicationServiceClient,
         },
         peer::{self, Question},
@@ -62,6 +63,7 @@ pub(super) struct Caller {
     pub(super) heard: mpsc::Sender<Heard>,
     control: Client,
     pub(super) bulk: Client,
+    pub(super) operations: OperationServiceClient<Channel>,
     secret: Option<MetadataValue<Ascii>>,
 }
 
@@ -74,12 +76,14 @@ impl Link {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Link {
+        let bulk = channel(address, settings.connect);
         let caller = Arc::new(Caller {
             peer,
             settings: settings.clone(),
             heard: heard.clone(),
-            control: client(address, settings.connect),
-            bulk: client(address, settings.connect),
+            control: Client::new(channel(address, settings.connect)),
+            operations: OperationServiceClient::new(bulk.clone()),
+            bulk: Client::new(bulk),
             secret: settings.secret.parse().ok().filter(|_| !settings.secret.is_empty()),
         });
         let (batches, queue) = mpsc::channel(BATCHES);
@@ -99,6 +103,10 @@ impl Link {
 
     pub(super) fn merger(&self) -> Merger {
         Merger::new(self.caller.clone())
+    }
+
+    pub(super) fn caller(&self) -> Arc<Caller> {
+        self.caller.clone()
     }
 
     pub(super) fn send(&mut self, message: Message) {
@@ -271,7 +279,7 @@ impl Caller {
     }
 }
 
-fn client(address: &str, connect: fn(&Endpoint) -> Channel) -> Client {
+fn channel(address: &str, connect: fn(&Endpoint) -> Channel) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .expect("addresses are checked with the configuration")
         .connect_timeout(Duration::from_millis(500))
@@ -281,7 +289,7 @@ fn client(address: &str, connect: fn(&Endpoint) -> Channel) -> Client {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(4 * 1024 * 1024)
         .initial_connection_window_size(8 * 1024 * 1024);
-    ReplicationServiceClient::new(connect(&endpoint))
+    connect(&endpoint)
 }
 
 #[cfg(test)]

@@ -12,11 +12,13 @@
 //! calls. [`Calls`] ties the two together on the answering side, the links on the asking side.
 
 mod calls;
+mod errands;
 mod link;
 mod merger;
 mod transfer;
 
 pub use calls::{Answer, Calls, Rpc, Waiting};
+pub use errands::{Errand, Errands};
 pub use merger::{Merger, NotMerged};
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -39,6 +41,8 @@ pub const SECRET_KEY: &str = "chinwag-cluster-secret";
 /// What the links need to know.
 #[derive(Clone)]
 pub struct Settings {
+    /// This server.
+    pub me: ServerId,
     /// The cluster's name, sent in every envelope.
     pub cluster: String,
     /// What proves membership; empty when the cluster has none.
@@ -96,6 +100,7 @@ pub enum Heard {
 
 /// The links to all other servers. Dropping it does not end its tasks: [`Peers::close`] does.
 pub struct Peers {
+    me: ServerId,
     links: BTreeMap<ServerId, Link>,
     addresses: BTreeMap<ServerId, String>,
     heard: mpsc::Sender<Heard>,
@@ -115,7 +120,7 @@ impl Peers {
                 (*id, link)
             })
             .collect();
-        Peers { links, addresses: settings.addresses, heard, tasks, stop }
+        Peers { me: settings.me, links, addresses: settings.addresses, heard, tasks, stop }
     }
 
     /// Sends a question; it may get lost. Answers go by [`Calls::answer`].
@@ -129,6 +134,12 @@ impl Peers {
     /// Brings updates to that server for merging; `None` for an unknown one.
     pub fn merger(&self, to: ServerId) -> Option<Merger> {
         self.links.get(&to).map(Link::merger)
+    }
+
+    /// The way to the other servers beside the protocol.
+    pub fn errands(&self) -> Errands {
+        let callers = self.links.iter().map(|(id, link)| (*id, link.caller()));
+        Errands::new(self.me, callers.collect())
     }
 
     /// Connects twice, 5 ms apart, and reports whether both connects were refused.

@@ -132,6 +132,38 @@ pub(super) fn unanswered() -> Status {
     Status::deadline_exceeded("the question was not answered in time")
 }
 
+/// Nobody leads, and an operator waited long enough.
+pub(super) fn no_leader() -> Status {
+    let words = "no server leads; look at the status, and try again when one does";
+    unavailable(words.into(), "NO_LEADER", HashMap::new())
+}
+
+/// This server lacks what the others have, and an operator waited long enough.
+pub(super) fn behind(id: ServerId) -> Status {
+    let words = format!("server {id} is behind the others; ask one that is in sync");
+    with_reason(Code::FailedPrecondition, words, "NOT_IN_SYNC")
+}
+
+/// A server cannot lead now.
+pub(super) fn not_in_sync(id: ServerId) -> Status {
+    let words = format!("server {id} is not in sync and cannot lead; look at the status");
+    with_reason(Code::FailedPrecondition, words, "NOT_IN_SYNC")
+}
+
+/// Somebody else came to lead than was wanted.
+pub(super) fn another_leads(wanted: ServerId, leads: Option<ServerId>) -> Status {
+    let leads = leads.map_or("nobody leads".into(), |id| format!("server {id} leads"));
+    let words =
+        format!("server {wanted} did not come to lead, {leads}; look at its log, try again");
+    with_reason(Code::Aborted, words, "ANOTHER_LEADS")
+}
+
+/// Whether another moment, or another leader, may bring an answer. For what may be asked twice.
+pub(super) fn may_be_asked_again(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Unknown)
+        && reason(status) != "STORAGE_FULL"
+}
+
 /// The reason that a status names for programs; empty when it names none.
 pub(super) fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()

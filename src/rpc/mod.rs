@@ -8,6 +8,7 @@
 //! **May not** decide what an update does (apply does), or answer a read before the barrier.
 
 mod accounts;
+mod admin;
 mod bulk;
 mod context;
 mod conversations;
@@ -15,6 +16,7 @@ mod cursor;
 mod errors;
 mod events;
 mod messages;
+mod operations;
 mod passwords;
 mod replication;
 mod sessions;
@@ -25,6 +27,8 @@ mod uses;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::{Router, Server};
 use tonic_health::ServingStatus;
@@ -39,6 +43,7 @@ use crate::{
     node::NodeHandle,
     wire::{
         DESCRIPTORS,
+        admin::admin_service_server::AdminServiceServer,
         chat::{
             account_service_server::AccountServiceServer,
             cluster_service_server::ClusterServiceServer,
@@ -47,7 +52,10 @@ use crate::{
             message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE_SERVICE},
             session_service_server::SessionServiceServer,
         },
-        cluster::replication_service_server::ReplicationServiceServer,
+        cluster::{
+            operation_service_server::OperationServiceServer,
+            replication_service_server::ReplicationServiceServer,
+        },
     },
 };
 use context::Context;
@@ -78,6 +86,9 @@ pub enum RpcError {
     /// The descriptors for reflection.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The descriptors themselves.
+    #[error("reflection: {0}")]
+    Descriptors(#[from] prost::DecodeError),
 }
 
 /// An answer on its way out.
@@ -85,14 +96,25 @@ type Answer = http::Response<tonic::body::Body>;
 /// What adds something to every answer.
 type Trailing<Add> = Stack<MapResponseLayer<Add>, Identity>;
 
-/// Every service of this server, ready to serve. Tasks of the services go into `tasks`.
+/// What clients and other servers call.
+pub type Public<Add> = Router<Trailing<Add>>;
+
+/// Every service of this server, ready to serve.
+pub struct Routers<Public> {
+    /// What clients and other servers call.
+    pub public: Public,
+    /// What an operator calls, over a socket that nobody else can open.
+    pub admin: Router,
+}
+
+/// Makes the services. Their tasks go into `tasks`.
 ///
 /// # Errors
 /// The cost of password hashing is out of range, or the descriptors are damaged.
-pub fn router(
+pub fn routers(
     services: Services,
     tasks: &TaskTracker,
-) -> Result<Router<Trailing<impl Fn(Answer) -> Answer + Clone + use<>>>, RpcError> {
+) -> Result<Routers<Public<impl Fn(Answer) -> Answer + Clone + use<>>>, RpcError> {
     let Services { node, id, secret, config, stop } = services;
     let addresses: BTreeMap<ServerId, String> =
         config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
@@ -106,13 +128,21 @@ pub fn router(
     let stopping = stop.clone();
     tasks.spawn(async move { stopping.run_until_cancelled(writing).await });
     let context = Context { node: node.clone(), addresses: Arc::new(addresses), passwords, uses };
-    let replication = replication::Replication {
-        node: node.clone(),
+    let members = operations::Members {
         id,
         cluster: config.cluster.name.clone(),
         others: config.servers.keys().copied().filter(|other| *other != id).collect(),
+    };
+    let operations = operations::Operations { context: context.clone(), members: members.clone() };
+    let admin = admin::Administration {
+        context: context.clone(),
+        operations: operations.clone(),
+        id,
+        cluster: config.cluster.name.clone(),
+        disk_reserve: config.storage.reserve_bytes,
         stop: stop.clone(),
     };
+    let replication = replication::Replication { node: node.clone(), members, stop: stop.clone() };
     let status = status::StatusService {
         context: context.clone(),
         id,
@@ -123,16 +153,17 @@ pub fn router(
     tasks.spawn(signs.clone().watch(node.clone(), stop.clone()));
     let subscribers = config.limits.subscribers;
     let events = events::Events::new(context.clone(), signs, subscribers, stop.clone());
+    let shown = shown()?;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_file_descriptor_set(shown.clone())
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let (reporter, health) = tonic_health::server::health_reporter();
     tasks.spawn(report_health(reporter, node.clone(), stop.clone()));
 
     let add = move |answer| trailers::add(answer, node.clone());
-    let router = Server::builder()
+    let public = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .initial_stream_window_size(4 * 1024 * 1024)
@@ -148,13 +179,25 @@ pub fn router(
         .add_service(ClusterServiceServer::new(status))
         .add_service(ReplicationServiceServer::with_interceptor(
             replication,
+            replication::members_only(secret.clone()),
+        ))
+        .add_service(OperationServiceServer::with_interceptor(
+            operations,
             replication::members_only(secret),
         ))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         // Tools that are in wide use, Python's among them, know the first version only.
         .add_service(reflection().build_v1alpha()?);
-    Ok(router)
+    let admin = Server::builder().add_service(AdminServiceServer::new(admin));
+    Ok(Routers { public, admin })
+}
+
+/// What reflection shows: the protos whose services are served beside it.
+fn shown() -> Result<FileDescriptorSet, RpcError> {
+    let mut all = FileDescriptorSet::decode(DESCRIPTORS)?;
+    all.file.retain(|file| file.package() != "chinwag.admin.v1");
+    Ok(all)
 }
 
 /// The whole server is alive while it answers; the messages are served where the leader is.

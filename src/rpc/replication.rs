@@ -4,7 +4,7 @@
 //! one, and always the cluster's name and two configured ids. Whoever does not is a stranger and changes
 //! nothing.
 
-use std::{collections::BTreeSet, pin::Pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 use tokio::{sync::mpsc, time::timeout};
@@ -12,7 +12,7 @@ use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::errors;
+use super::{errors, operations::Members};
 use crate::{
     cluster::{Message, ServerId},
     node::NodeHandle,
@@ -37,9 +37,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Clone)]
 pub(super) struct Replication {
     pub(super) node: NodeHandle,
-    pub(super) id: ServerId,
-    pub(super) cluster: String,
-    pub(super) others: BTreeSet<ServerId>,
+    pub(super) members: Members,
     pub(super) stop: CancellationToken,
 }
 
@@ -50,17 +48,8 @@ impl Replication {
         envelope: Option<&proto::Envelope>,
         question: impl FnOnce() -> Question,
     ) -> Result<Message, Status> {
-        self.check_envelope(envelope)?;
+        self.members.admit(envelope)?;
         question().parse().map_err(errors::malformed)
-    }
-
-    fn check_envelope(&self, envelope: Option<&proto::Envelope>) -> Result<(), Status> {
-        let known = envelope.is_some_and(|envelope| {
-            envelope.cluster == self.cluster
-                && self.others.contains(&ServerId(envelope.from))
-                && envelope.to == self.id.0
-        });
-        if known { Ok(()) } else { Err(errors::stranger()) }
     }
 
     /// Hands a question to the core and returns where its answers will come.
@@ -82,7 +71,8 @@ impl Replication {
         let answer = timeout(SHORT, self.stop.run_until_cancelled(answers.recv()));
         match answer.await {
             Ok(Some(Some(Answer::Message(answer)))) => {
-                let answer = encode(&answer, &self.cluster).ok_or_else(errors::unanswered)?;
+                let answer =
+                    encode(&answer, &self.members.cluster).ok_or_else(errors::unanswered)?;
                 Ok(Response::new(answer))
             }
             _ => Err(errors::unanswered()),
@@ -157,7 +147,7 @@ impl ReplicationService for Replication {
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Register(request))?;
         let asked = self.ask(message, Rpc::Register).await;
-        let cluster = self.cluster.clone();
+        let cluster = self.members.cluster.clone();
         let encode = move |answer| match answer {
             Answer::Message(message) => peer::register_response(&message, &cluster),
             Answer::Part(part) => Some(part),
@@ -174,7 +164,7 @@ impl ReplicationService for Replication {
         let envelope = request.envelope.clone();
         let message = self.admit(envelope.as_ref(), || Question::Fetch(request))?;
         let asked = self.ask(message, Rpc::Fetch).await;
-        let cluster = self.cluster.clone();
+        let cluster = self.members.cluster.clone();
         let encode = move |answer| match answer {
             Answer::Message(message) => peer::fetch_response(&message, &cluster),
             Answer::Part(_) | Answer::End => None,
@@ -187,7 +177,7 @@ impl ReplicationService for Replication {
         request: Request<proto::ReconcileRequest>,
     ) -> Result<Response<proto::ReconcileResponse>, Status> {
         let request = request.into_inner();
-        self.check_envelope(request.envelope.as_ref())?;
+        self.members.admit(request.envelope.as_ref())?;
         let epoch = peer::epoch_of(request.epoch).map_err(errors::malformed)?;
         let updates = request.updates;
         if !updates.iter().all(|bytes| update::is_merge(bytes)) {
@@ -234,7 +224,7 @@ impl InboundUpdates {
                 biased;
                 Some(answer) = waiting_answers.recv() => {
                     let Answer::Message(message) = answer else { continue };
-                    let Some(answer) = peer::accept_response(&message, &self.service.cluster) else { continue };
+                    let Some(answer) = peer::accept_response(&message, &self.service.members.cluster) else { continue };
                     if self.answers.send(Ok(answer)).await.is_err() { break; }
                 }
                 batch = batches.next() => {

@@ -9,6 +9,7 @@
 
 mod housekeeping;
 mod indexing;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -19,18 +20,20 @@ use tokio::{
     sync::mpsc,
     task::AbortHandle,
 };
-use tokio_stream::Stream;
+use tokio_stream::{Stream, wrappers::UnixListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{
     Channel, Endpoint,
     server::{Connected, TcpIncoming},
 };
 
+pub use socket::AdminSocket;
+
 use crate::{
     cluster::{Boot, Hash, ServerId, Time},
     config::{Config, ConfigError},
     node::{self, LinkSettings, Parts, Running},
-    rpc::{self, Services},
+    rpc::{self, Routers, Services},
     store::{OpenOptions, Opened, SCHEMA_VERSION, Store, StoreError, WriterHandle},
 };
 
@@ -99,6 +102,7 @@ pub async fn run(
     listener: impl FnOnce() -> Result<TcpListener, ServerError>,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
+    let folder = config.server_dir(id);
     let network = || {
         let port = listener()?;
         let failed = |error| listen_error(&port, error);
@@ -110,6 +114,7 @@ pub async fn run(
             clock: node::boot_clock,
             // A second handle of the port keeps it open until the very end.
             port: Some(port),
+            admin: socket::bind(&folder),
         })
     };
     run_over(config, id, options, network, stop).await
@@ -132,6 +137,8 @@ pub struct Network<Incoming> {
     pub clock: fn() -> Time,
     /// Kept until the server has ended.
     pub port: Option<TcpListener>,
+    /// Where an operator is heard.
+    pub admin: Option<AdminSocket>,
 }
 
 /// As [`run`], over any network.
@@ -156,7 +163,7 @@ where
         fresh_uuid: *uuid::Uuid::new_v4().as_bytes(),
         readers: NonZeroUsize::new(config.storage.read_connections).unwrap_or(NonZeroUsize::MIN),
     })?;
-    let Network { incoming, connect, clock, port } = network()?;
+    let Network { incoming, connect, clock, port, admin } = network()?;
     tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
     if config.is_loopback() && config.cluster.secret_file.is_none() {
         tracing::info!(
@@ -173,7 +180,7 @@ where
         config: config.clone(),
         stop: CancellationToken::new(),
     };
-    let serving = Serving::start(services, incoming, &config, &running)?;
+    let serving = Serving::start(services, incoming, admin, &config, &running)?;
     let failure = tokio::select! {
         failure = running.ended() => failure,
         () = stop.cancelled() => {
@@ -200,6 +207,7 @@ impl Serving {
     fn start<Connection>(
         services: Services,
         incoming: impl Stream<Item = io::Result<Connection>> + Send + 'static,
+        socket: Option<AdminSocket>,
         config: &Config,
         running: &Running,
     ) -> Result<Serving, ServerError>
@@ -207,12 +215,23 @@ impl Serving {
         Connection: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
     {
         let (tasks, stop) = (TaskTracker::new(), services.stop.clone());
-        let router =
-            rpc::router(services, &tasks).map_err(|error| ServerError::Serve(error.to_string()))?;
+        let routers = rpc::routers(services, &tasks);
+        let Routers { public, admin } =
+            routers.map_err(|error| ServerError::Serve(error.to_string()))?;
+        if let Some(AdminSocket { listener, file }) = socket {
+            let (operators, stopping) = (UnixListenerStream::new(listener), stop.clone());
+            tasks.spawn(async move {
+                let stopped = stopping.cancelled_owned();
+                if let Err(error) = admin.serve_with_incoming_shutdown(operators, stopped).await {
+                    tracing::error!(%error, "the administrator's socket ended");
+                }
+                drop(file);
+            });
+        }
         let stopping = stop.clone();
         let listening = tasks.spawn(async move {
             let served =
-                router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
+                public.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "serving ended");
             }

@@ -7,8 +7,10 @@ use std::{
 };
 
 use super::{
+    connection::open_unchecked,
     error::StoreError,
     local::{self, LocalStore},
+    log,
 };
 use crate::failpoint::{self, Point};
 
@@ -97,6 +99,16 @@ impl Folder {
             Some(generation) => Ok(Some(generation)),
             None => Err(StoreError::damaged(path, "it names no generation")),
         }
+    }
+
+    /// Whether there is a database, and not one that is sound and empty.
+    pub(super) fn holds_data(&self) -> Result<bool, StoreError> {
+        let Ok(Some(current)) = self.current() else {
+            return Ok(self.root.join(CURRENT).exists() || !self.numbers(GENERATION)?.is_empty());
+        };
+        let head =
+            open_unchecked(&self.database(current)).and_then(|mut open| log::head(&mut open));
+        Ok(!matches!(head, Ok(None)))
     }
 
     /// Makes an empty generation folder with a number that was not used before.
@@ -198,8 +210,15 @@ impl Folder {
 /// begins a history alone; what it promised and how often it started are kept too, which is never
 /// wrong. Can be repeated after a crash.
 pub fn reset(data_dir: &Path, fresh_uuid: [u8; 16]) -> Result<Option<PathBuf>, StoreError> {
-    let folder = Folder::hold(data_dir)?;
-    let lineage = local::lineage_in(&folder)?;
+    reset_held(&Folder::hold(data_dir)?, fresh_uuid)
+}
+
+/// The same with a folder that is held.
+pub(super) fn reset_held(
+    folder: &Folder,
+    fresh_uuid: [u8; 16],
+) -> Result<Option<PathBuf>, StoreError> {
+    let (lineage, held_data) = (local::lineage_in(folder)?, folder.holds_data()?);
     let older = folder.numbers(RESET)?;
     let next = older.last().map_or(1, |last| last + 1);
     let copy = folder.root.join(format!("{RESET}{next}"));
@@ -222,7 +241,10 @@ pub fn reset(data_dir: &Path, fresh_uuid: [u8; 16]) -> Result<Option<PathBuf>, S
     failpoint::reach(Point::ResetMoved);
     LocalStore::open_or_make(&folder.local_path(), fresh_uuid)?.reset(fresh_uuid, lineage)?;
     failpoint::reach(Point::ResetForgotten);
-    if generations.is_empty() {
+    if !held_data {
+        fs::remove_dir_all(&copy)
+            .or_else(absent)
+            .map_err(StoreError::io("remove what is empty"))?;
         return Ok(None);
     }
     for number in older {
@@ -230,6 +252,10 @@ pub fn reset(data_dir: &Path, fresh_uuid: [u8; 16]) -> Result<Option<PathBuf>, S
             .map_err(StoreError::io("remove an older copy"))?;
     }
     Ok(Some(copy))
+}
+
+fn absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 fn numbered(name: &str, prefix: &str) -> Option<u64> {

@@ -181,6 +181,12 @@ impl Store {
         self.shared.folder.diverged()
     }
 
+    /// How many bytes the database has, its write-ahead log aside.
+    pub fn size(&self) -> Result<u64, StoreError> {
+        let found = std::fs::metadata(self.shared.database());
+        found.map(|found| found.len()).map_err(StoreError::io("look at the database"))
+    }
+
     /// The bytes that this process can still write to the folder's disk.
     pub fn free_space(&self) -> Result<u64, StoreError> {
         self.shared.folder.free_space()

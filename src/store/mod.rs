@@ -20,6 +20,7 @@
 
 mod aliases;
 mod apply;
+mod backup;
 mod connection;
 mod digest;
 mod error;
@@ -34,6 +35,7 @@ mod pool;
 mod prepared;
 mod query;
 mod removed;
+mod restore;
 mod rooms;
 mod rows;
 mod schema;
@@ -44,6 +46,7 @@ mod tests;
 mod thread;
 mod writer;
 
+pub use backup::{Backup, BackupError, BackupHeader, NewBackup};
 pub use connection::SCHEMA_VERSION;
 pub use error::StoreError;
 pub use folder::{DivergedFile, reset};
@@ -53,7 +56,8 @@ pub use query::{
     Answer, Around, Credentials, KnownSession, Merges, MessagePage, Page, Replay, Resume,
     SearchPage,
 };
+pub use restore::{Restore, Restored};
 pub use search::{Indexer, SnippetPart};
-pub use snapshot::verify_snapshot;
+pub use snapshot::{Facts, facts as snapshot_facts, verify_snapshot};
 pub use thread::{Completion, WriterCommand, WriterHandle};
 pub use writer::{Applied, Writer};

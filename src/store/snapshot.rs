@@ -9,7 +9,18 @@ use super::{
     error::StoreError,
     log,
 };
-use crate::cluster::Position;
+use crate::cluster::{Hash, Position, ServerId};
+
+/// What a snapshot says of itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// Its place in the log.
+    pub position: Position,
+    /// The hash before the first entry.
+    pub lineage: Hash,
+    /// The in-sync servers there.
+    pub members: Vec<ServerId>,
+}
 
 /// Copies the database into a new file and returns the copy's place in the log.
 pub(super) fn take(database: &Path, path: &Path) -> Result<Position, StoreError> {
@@ -40,6 +51,16 @@ pub fn verify_snapshot(path: &Path) -> Result<Position, StoreError> {
         Some(finding) => Err(StoreError::damaged(path, &finding.integrity_check)),
         None => Err(StoreError::damaged(path, "its check says nothing")),
     }
+}
+
+/// Reads what a snapshot says of itself.
+pub fn facts(path: &Path) -> Result<Facts, StoreError> {
+    let mut connection = open_unchecked(path)?;
+    let summary = log::summary(&mut connection)?;
+    let summary = summary.ok_or_else(|| StoreError::damaged(path, "it holds no log"))?;
+    let members = summary.views.last().map(|(_, view)| view.members.iter().copied().collect());
+    let members = members.ok_or_else(|| StoreError::damaged(path, "its log holds no view"))?;
+    Ok(Facts { position: summary.last, lineage: summary.lineage, members })
 }
 
 fn position(path: &Path) -> Result<Position, StoreError> {

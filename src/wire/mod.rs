@@ -10,6 +10,9 @@ pub mod view;
 
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 mod generated {
+    pub mod admin {
+        tonic::include_proto!("chinwag.admin.v1");
+    }
     pub mod chat {
         tonic::include_proto!("chinwag.chat.v1");
     }
@@ -21,7 +24,7 @@ mod generated {
     }
 }
 
-pub use generated::{chat, cluster, log};
+pub use generated::{admin, chat, cluster, log};
 
 /// The encoded descriptors of every proto, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -250,6 +250,10 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
         }
         ("read", [id]) => world.read(server(id)?).map(drop).ok_or("does not serve")?,
         ("disk", [id, state]) => world.step(server(id)?, Event::DiskLow(*state == "low")),
+        ("hand-over", [id, to]) => {
+            let to = server(to)?;
+            world.step(server(id)?, Event::HandOver { to });
+        }
         ("fail", [id]) => {
             let reason = "the disk failed".to_owned();
             world.step(server(id)?, Event::StoreFailed { reason });

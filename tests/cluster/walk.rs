@@ -88,6 +88,8 @@ impl Walks {
             walk.focus(mutant);
         } else {
             walk.fails = walk.chance.percent(15);
+            // Chance of its own, so that the walks without it stay what they are.
+            walk.hand_overs = (seed % 5 == 1).then(|| Chance(!seed));
         }
         let result = catch_unwind(AssertUnwindSafe(|| walk.go(shows_at_the_end(self.mutant))));
         if let Err(panic) = result {
@@ -142,6 +144,8 @@ struct Walk<'a> {
     disks: bool,
     forces: bool,
     fails: bool,
+    /// An operator asks leaders to hand over, now and then.
+    hand_overs: Option<Chance>,
     /// How many percent of the choices are faults.
     faults: usize,
     /// How many percent of the choices let everything happen in order.
@@ -179,6 +183,7 @@ impl<'a> Walk<'a> {
             disks,
             forces,
             fails,
+            hand_overs: None,
             faults,
             fair,
             wiped,
@@ -210,6 +215,7 @@ impl<'a> Walk<'a> {
                 return;
             }
             self.choose();
+            self.ask_to_hand_over();
             self.hold_snapshots();
             if !self.held.is_empty() && self.chance.percent(2) {
                 self.release();

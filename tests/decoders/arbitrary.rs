@@ -149,7 +149,8 @@ fn question() -> impl Strategy<Value = Body> {
         ),
         (epoch(), option::of((any::<u64>(), hash())))
             .prop_map(|(epoch, tables)| Body::Evict { epoch, tables }),
-        (epoch(), option::of(life())).prop_map(|(epoch, left)| Body::Resign { epoch, left }),
+        (epoch(), option::of(life()), option::of(server()))
+            .prop_map(|(epoch, left, successor)| Body::Resign { epoch, left, successor }),
     ]
 }
 

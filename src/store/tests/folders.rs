@@ -157,12 +157,19 @@ fn a_reset_keeps_the_promises_and_one_copy_and_takes_a_new_uuid() {
     drop(store);
     let copy = reset(folder.path(), [2; 16]).unwrap().unwrap();
     assert!(copy.join("gen-000001/chat.db").exists());
-    let Opened { local: after, log, writer, store } = open(folder.path()).unwrap();
+    let Opened { local: after, log, mut writer, store } = open(folder.path()).unwrap();
     assert_eq!(log, None);
     assert_eq!((after.uuid, after.starts, after.promised), ([2; 16], local.starts + 1, promised));
     assert_eq!(after.belonged, Some(LINEAGE), "it remembers that it belonged");
-    drop((writer, store));
+    drop(store);
+    assert_eq!(writer.summary().unwrap(), None);
+    drop(writer);
+    assert_eq!(reset(folder.path(), [5; 16]).unwrap(), None, "an empty one is not worth keeping");
+    assert!(copy.exists(), "in place of one with data");
 
+    let Opened { mut writer, store, .. } = open(folder.path()).unwrap();
+    writer.store(&Scribe::new().entries, LINEAGE).unwrap();
+    drop((writer, store));
     let second = reset(folder.path(), [3; 16]).unwrap().unwrap();
     assert!(second.exists() && !copy.exists(), "one copy is kept");
     assert_eq!(reset(folder.path(), [4; 16]).unwrap(), None, "nothing is left to set aside");

@@ -2,6 +2,7 @@
 
 mod account_merges;
 mod accounts;
+mod backups;
 mod folders;
 mod idempotency;
 mod merges;

@@ -2,7 +2,7 @@
 
 use super::{envelope, parts};
 use crate::{
-    cluster::{Body, Message},
+    cluster::{Body, Message, ServerId},
     wire::{Malformed, cluster as proto},
 };
 
@@ -64,10 +64,11 @@ impl Question {
                 epoch: Some(parts::epoch_to(*epoch)),
                 tables: tables.map(parts::tables_to),
             }),
-            Body::Resign { epoch, left } => Question::Resign(proto::ResignRequest {
+            Body::Resign { epoch, left, successor } => Question::Resign(proto::ResignRequest {
                 envelope,
                 epoch: Some(parts::epoch_to(*epoch)),
                 left: left.as_ref().map(parts::incarnation_to),
+                successor: successor.map(|id| id.0),
             }),
             _ => return None,
         };
@@ -112,7 +113,8 @@ impl Question {
             }
             Question::Resign(r) => {
                 let left = r.left.map(parts::incarnation_of);
-                let body = Body::Resign { epoch: parts::epoch_of(r.epoch)?, left };
+                let (epoch, successor) = (parts::epoch_of(r.epoch)?, r.successor.map(ServerId));
+                let body = Body::Resign { epoch, left, successor };
                 parts::message(r.envelope, body)
             }
         }

@@ -83,8 +83,8 @@ fn questions() -> Vec<Body> {
         Body::Fetch { epoch: EPOCH, boundaries, after: Some(position()), until: 50 },
         Body::Evict { epoch: EPOCH, tables: None },
         Body::Evict { epoch: EPOCH, tables: Some((9, Hash([5; 32]))) },
-        Body::Resign { epoch: EPOCH, left: Some(LIFE) },
-        Body::Resign { epoch: EPOCH, left: None },
+        Body::Resign { epoch: EPOCH, left: Some(LIFE), successor: None },
+        Body::Resign { epoch: EPOCH, left: None, successor: Some(ServerId(3)) },
     ]
 }
 

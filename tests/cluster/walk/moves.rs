@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chinwag::cluster::ServerId;
+use chinwag::cluster::{Event, ServerId};
 
 use super::Walk;
 
@@ -17,6 +17,18 @@ impl Walk<'_> {
         }
         let victim = if self.chance.percent(70) { id } else { self.some_server() };
         self.crash(victim);
+    }
+
+    /// An operator wants another server to lead, whether it can or not.
+    pub(super) fn ask_to_hand_over(&mut self) {
+        let Some(chance) = &mut self.hand_overs else { return };
+        if !chance.percent(6) {
+            return;
+        }
+        let to = ServerId(1 + chance.below(self.world.nodes.len()) as u32);
+        for id in self.world.leaders() {
+            self.world.step(id, Event::HandOver { to });
+        }
     }
 
     /// A server that has stored its join, and may not know yet whether it is committed, is cut off; the

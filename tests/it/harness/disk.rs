@@ -12,7 +12,7 @@ pub(crate) fn wipe(folder: &Path) {
     }
 }
 
-/// Puts a copy of a folder in another's place.
+/// Puts a copy of a folder in another's place; sockets stay behind.
 pub(crate) fn copy_folder(from: &Path, to: &Path) {
     wipe(to);
     fs::create_dir_all(to).expect("a folder");
@@ -21,7 +21,7 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
         let target = to.join(path.file_name().expect("a name"));
         if path.is_dir() {
             copy_folder(&path, &target);
-        } else {
+        } else if path.is_file() {
             fs::copy(&path, target).expect("the test's own files");
         }
     }

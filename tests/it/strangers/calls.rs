@@ -14,13 +14,15 @@ use tonic::{
     transport::Channel,
 };
 
-/// The service that servers offer to each other.
-const SERVICE: &str = "chinwag.cluster.v1.ReplicationService";
+/// The services that servers offer to each other.
+const SERVICES: &str = "chinwag.cluster.v1";
+/// The one by which the protocol speaks, whose calls go by their bare names.
+const PROTOCOL: &str = "ReplicationService";
 
-/// One call of the service.
+/// One call of a service.
 #[derive(Clone, Debug)]
 pub(super) struct Method {
-    /// Such as `Prepare`.
+    /// Such as `Prepare`, or `OperationService/Barrier`.
     pub(super) name: String,
     /// The full name of its request, with a dot in front.
     pub(super) request: String,
@@ -39,18 +41,28 @@ impl Surface {
         let mut surface = Surface { methods: Vec::new(), types: BTreeMap::new() };
         for file in set.file {
             let package = file.package().to_owned();
-            for service in &file.service {
-                if format!("{package}.{}", service.name()) == SERVICE {
-                    surface.methods.extend(service.method.iter().map(|method| Method {
-                        name: method.name().to_owned(),
-                        request: method.input_type().to_owned(),
-                    }));
-                }
+            for service in file.service.iter().filter(|_| package == SERVICES) {
+                let of_protocol = service.name() == PROTOCOL;
+                let name = |method: &str| match of_protocol {
+                    true => method.to_owned(),
+                    false => format!("{}/{method}", service.name()),
+                };
+                surface.methods.extend(service.method.iter().map(|method| Method {
+                    name: name(method.name()),
+                    request: method.input_type().to_owned(),
+                }));
             }
             for kind in file.message_type {
                 surface.types.insert(format!(".{package}.{}", kind.name()), kind);
             }
         }
+        surface
+    }
+
+    /// The same without the call by which a member moves the lead: who may make it changes something.
+    pub(super) fn that_moves_nothing() -> Surface {
+        let mut surface = Surface::read();
+        surface.methods.retain(|method| method.name != "OperationService/HandOver");
         surface
     }
 }
@@ -79,7 +91,8 @@ pub(super) async fn call(
         let value = secret.parse().expect("a printable secret");
         request.metadata_mut().insert("chinwag-cluster-secret", value);
     }
-    let path = format!("/{SERVICE}/{method}").parse().expect("a path");
+    let method = if method.contains('/') { method } else { &format!("{PROTOCOL}/{method}") };
+    let path = format!("/{SERVICES}.{method}").parse().expect("a path");
     let calling = async {
         let mut service = Grpc::new(channel);
         service.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;

@@ -85,7 +85,7 @@ fn old_news(old: &[Recorded]) -> Vec<Recorded> {
         let left = envelope.as_ref().and_then(|envelope| envelope.incarnation);
         let evict = EvictRequest { envelope: envelope.clone(), epoch, tables: None };
         let prepare = PrepareRequest { envelope: envelope.clone(), epoch };
-        let resign = ResignRequest { envelope: envelope.clone(), epoch, left };
+        let resign = ResignRequest { envelope: envelope.clone(), epoch, left, successor: None };
         let register = RegisterFollowerRequest { envelope, ..Default::default() };
         let mut add = |method: &str, message: Vec<u8>| {
             chosen.push(Recorded { to, method: method.into(), message: message.into() });
