@@ -128,6 +128,11 @@ fn trouble(status: &GetStatusResponse) -> Vec<String> {
     if !status.note.is_empty() {
         lines.push(format!("server {}: {}", status.server_id, harmless(&status.note)));
     }
+    let own = status.servers.iter().find(|server| server.server_id == status.server_id);
+    if let Some(own) = own.filter(|own| own.copy_bytes > 0) {
+        let [have, all] = [own.copied_bytes, own.copy_bytes].map(|bytes| bytes >> 20);
+        lines.push(format!("server {} copies the database: {have} of {all} MiB", own.server_id));
+    }
     for file in status.diverged.iter().filter(|file| file.server_id == status.server_id) {
         let path = harmless(&file.path);
         let server = file.server_id;

@@ -52,36 +52,21 @@ impl Backups {
         let closed = |_| Refused::ShuttingDown;
         let turn = self.making.clone().acquire_owned().await.map_err(closed)?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let name = format!("backup-{number}");
         let made = async {
-            let (needed, free) = (self.store.size()?, self.store.free_space()?);
-            if free < needed.saturating_add(reserve) {
-                return Err(Refusal::NoRoom);
-            }
-            let (file, _) = transfer::make_file(&self.store, &format!("backup-{number}")).await?;
+            let (file, _) = transfer::make_file(&self.store, &name, reserve).await?;
             drop(turn);
             let looking = tokio::task::spawn_blocking(move || {
                 let facts = look(&file)?;
                 let bytes = std::fs::metadata(&file).map(|found| found.len());
                 Ok::<_, TransferError>(SoundSnapshot { bytes: bytes?, facts, file })
             });
-            Ok(looking.await.map_err(std::io::Error::other).map_err(TransferError::from)??)
+            looking.await.map_err(std::io::Error::other)?
         };
-        made.await.map_err(|refusal| match refusal {
-            Refusal::NoRoom => Refused::StorageFull,
-            Refusal::Failed(error) => Refused::Store(error.to_string()),
+        made.await.map_err(|error: TransferError| match error {
+            TransferError::Store(StoreError::NoRoom { .. }) => Refused::StorageFull,
+            error => Refused::Store(error.to_string()),
         })
-    }
-}
-
-/// Why there is none.
-enum Refusal {
-    NoRoom,
-    Failed(TransferError),
-}
-
-impl<E: Into<TransferError>> From<E> for Refusal {
-    fn from(error: E) -> Refusal {
-        Refusal::Failed(error.into())
     }
 }
 

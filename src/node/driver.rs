@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tempfile::TempPath;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
@@ -27,8 +26,8 @@ use super::{
     transfer,
 };
 use crate::{
-    cluster::{Boot, Event, ReadId, Seq, ServerId, Settings, Status, Time, WaiterId},
-    peers::{self, Calls, Heard, Peers},
+    cluster::{Boot, Event, ReadId, Seq, ServerId, Settings, Time, WaiterId},
+    peers::{self, Calls, Copies, Heard, Peers},
     store::{Completion, Store, WriterHandle},
 };
 
@@ -125,6 +124,7 @@ pub(super) fn assemble(
     let (heard, hearing) = mpsc::channel(HEARD);
     let durable = parts.boot.log.as_ref().map_or(0, |log| log.last.seq);
     let (log_end, log_end_watch) = watch::channel(durable);
+    let copies = Copies::default();
     let links = peers::Settings {
         me: parts.settings.id,
         cluster: parts.links.cluster.clone(),
@@ -132,6 +132,7 @@ pub(super) fn assemble(
         addresses: parts.links.addresses,
         call_timeout: parts.links.call_timeout,
         staging: parts.links.staging,
+        copies: copies.clone(),
         log_end: log_end_watch.clone(),
         connect: parts.links.connect,
     };
@@ -148,6 +149,7 @@ pub(super) fn assemble(
         standing: standing_watch,
         hub: hub.clone(),
         calls: calls.clone(),
+        copies: copies.clone(),
         sessions: sessions.clone(),
         store: parts.store.clone(),
         errands: peers.errands(),
@@ -162,6 +164,7 @@ pub(super) fn assemble(
         cluster: parts.links.cluster,
         heard,
         calls,
+        copies,
         hub,
         sessions,
         standing,
@@ -201,6 +204,7 @@ pub(super) struct Driver {
     pub(super) cluster: String,
     pub(super) heard: mpsc::Sender<Heard>,
     pub(super) calls: Calls,
+    pub(super) copies: Copies,
     pub(super) hub: Hub,
     pub(super) sessions: Sessions,
     standing: watch::Sender<Standing>,

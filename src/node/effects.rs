@@ -97,7 +97,9 @@ impl Driver {
             Effect::SendSnapshot { to, nonce, epoch } => {
                 let answer = self.desk.core().message(to, nonce, Body::Welcome { epoch });
                 let envelope = peer::envelope(&answer, &self.cluster);
-                self.send_snapshot(SnapshotOrder { to, nonce, epoch, envelope });
+                let (copies, reserve) = (self.copies.clone(), self.disk_reserve);
+                let order = SnapshotOrder { to, nonce, epoch, envelope, copies, reserve };
+                self.send_snapshot(order);
             }
             Effect::Reconcile { op, leader, epoch, common, until } => {
                 let envelope = self.envelope(leader, epoch);

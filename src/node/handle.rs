@@ -17,7 +17,7 @@ use super::{
 use crate::{
     chat::{AccountId, Signal, Timestamp, TokenHash},
     cluster::{Epoch, Seq, ServerId, Status},
-    peers::{Calls, Errands, Heard},
+    peers::{Calls, Copies, Errands, Heard, Progress},
     store::{Reader, Store, StoreError},
 };
 
@@ -55,6 +55,7 @@ pub struct NodeHandle {
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) hub: Hub,
     pub(super) calls: Calls,
+    pub(super) copies: Copies,
     pub(super) sessions: Sessions,
     pub(super) store: Store,
     pub(super) errands: Errands,
@@ -256,6 +257,11 @@ impl NodeHandle {
     /// [`Refused::Store`] if the database is damaged.
     pub async fn snapshot(&self, reserve: u64) -> Result<SoundSnapshot, Refused> {
         self.backups.make(reserve).await
+    }
+
+    /// How far the copy of the database is that this server gets, or that it sends to another.
+    pub fn copy_of(&self, server: ServerId) -> Option<Progress> {
+        self.copies.of(server)
     }
 
     /// The store, for what is not replicated.

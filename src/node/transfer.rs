@@ -9,14 +9,14 @@ use tokio::{
     fs::File,
     io::AsyncReadExt as _,
     sync::{Semaphore, mpsc},
-    time::{Duration, timeout},
+    time::{Duration, Instant, timeout},
 };
 
 use super::points;
 use crate::{
     cluster::{Body, Epoch, Hash, Message, Position, SendLog, ServerId, Updates},
     failpoint::{self, Point},
-    peers::{Answer, Calls, Heard, Rpc},
+    peers::{Answer, Calls, Copies, Heard, Rpc},
     store::{Store, StoreError, verify_snapshot},
     wire::{cluster::Envelope, peer::SnapshotParts},
 };
@@ -83,12 +83,15 @@ async fn try_send_log(
     }
 }
 
-/// Who wants a snapshot.
+/// Who wants a snapshot, and where it is told how far it is.
 pub(super) struct SnapshotOrder {
     pub(super) to: ServerId,
     pub(super) nonce: u64,
     pub(super) epoch: Epoch,
     pub(super) envelope: Envelope,
+    pub(super) copies: Copies,
+    /// Free disk space that must be left, in bytes.
+    pub(super) reserve: u64,
 }
 
 /// Makes a snapshot under this name and streams it. `making` lets one be made at a time.
@@ -105,14 +108,14 @@ pub(super) async fn send_snapshot(
     let Some(answers) = calls.sender(to, Rpc::Register, order.nonce) else { return };
     let sent = async {
         failpoint::reach(Point::SnapshotBefore);
-        let snapshot = Outgoing::make(&store, &name).await?;
+        let snapshot = Outgoing::make(&store, &name, order.reserve).await?;
         failpoint::reach(Point::SnapshotMade);
         drop(turn);
         snapshot.stream(&answers, order).await
     };
     match sent.await {
         Ok(bytes) => tracing::info!(%to, bytes, "sent a snapshot"),
-        Err(error) => tracing::info!(%to, %error, "sending a snapshot ended early"),
+        Err(error) => tracing::warn!(%to, %error, "sending a snapshot ended early"),
     }
     // Also after an error: the asker shall not wait for what does not come.
     let _ = send(&answers, Answer::End).await;
@@ -127,9 +130,12 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    async fn make(store: &Store, name: &str) -> Result<Outgoing, TransferError> {
-        let (file, position) = make_file(store, name).await?;
+    async fn make(store: &Store, name: &str, reserve: u64) -> Result<Outgoing, TransferError> {
+        let began = Instant::now();
+        let (file, position) = make_file(store, name, reserve).await?;
         let (size, checksum) = measure(&file).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        tracing::info!(name, bytes = size, seconds, "made a snapshot");
         Ok(Outgoing { file, position, size, checksum })
     }
 
@@ -138,6 +144,7 @@ impl Outgoing {
         answers: &mpsc::Sender<Answer>,
         order: SnapshotOrder,
     ) -> Result<u64, TransferError> {
+        let mut copy = order.copies.begin(order.to, self.size);
         let parts = SnapshotParts { envelope: order.envelope };
         let header = parts.header(order.epoch, self.position, self.size, self.checksum);
         send(answers, Answer::Part(header)).await?;
@@ -149,15 +156,18 @@ impl Outgoing {
             send(answers, Answer::Part(parts.chunk(offset, data))).await?;
             failpoint::reach(Point::ChunkSent);
             offset += length;
+            copy.reached(offset);
         }
         Ok(self.size)
     }
 }
 
-/// Makes a snapshot under this name, and says where in the log it stands.
+/// Makes a snapshot under this name, unless less than the reserve would be left of the disk, and says where in
+/// the log it stands.
 pub(super) async fn make_file(
     store: &Store,
     name: &str,
+    reserve: u64,
 ) -> Result<(TempPath, Position), TransferError> {
     tracing::info!(name, "making a snapshot");
     let path = store.staging_path(name)?;
@@ -165,6 +175,7 @@ pub(super) async fn make_file(
     let store = store.clone();
     // The file stays with the work, which goes on when nobody waits for it any more.
     let making = tokio::task::spawn_blocking(move || {
+        store.room_for_a_snapshot(reserve)?;
         let position = store.snapshot_to(&path);
         position.map(|position| (file, position))
     });
@@ -232,7 +243,8 @@ mod tests {
         let (sender, mut answers) = mpsc::channel(4);
         let _waiting = calls.wait(to, Rpc::Register, 5, sender);
         let envelope = Envelope::default();
-        let order = SnapshotOrder { to, nonce: 5, epoch: Epoch::ZERO, envelope };
+        let (copies, reserve) = (Copies::default(), 0);
+        let order = SnapshotOrder { to, nonce: 5, epoch: Epoch::ZERO, envelope, copies, reserve };
         let making = Arc::new(Semaphore::new(1));
         // An empty log has no place that a snapshot could stand at.
         send_snapshot(opened.store.clone(), calls, order, "outgoing".into(), making.clone()).await;

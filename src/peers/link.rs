@@ -184,6 +184,8 @@ pub enum CallError {
     File(#[from] std::io::Error),
     #[error("the snapshot is damaged: {0}")]
     Damaged(&'static str),
+    #[error("there is no room for a snapshot of {0} bytes; make some on the data folder's disk")]
+    NoRoom(u64),
 }
 
 impl Caller {

@@ -12,12 +12,14 @@
 //! calls. [`Calls`] ties the two together on the answering side, the links on the asking side.
 
 mod calls;
+mod copies;
 mod errands;
 mod link;
 mod merger;
 mod transfer;
 
 pub use calls::{Answer, Calls, Rpc, Waiting};
+pub use copies::{Copies, Copy, Progress};
 pub use errands::{Errand, Errands};
 pub use merger::{Merger, NotMerged};
 
@@ -53,6 +55,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Where incoming snapshots are written.
     pub staging: PathBuf,
+    /// Where it is told how far they are.
+    pub copies: Copies,
     /// The end of the own log as it becomes durable: paces the reading of missing entries.
     pub log_end: watch::Receiver<Seq>,
     /// How connections are made: [`Endpoint::connect_lazy`], which is TCP, or a simulated network.

@@ -8,7 +8,7 @@ use tempfile::TempPath;
 use tokio::{fs::File, io::AsyncWriteExt as _, time::timeout};
 
 use super::{
-    Heard,
+    Copy, Heard, Settings,
     link::{CallError, Caller},
 };
 use crate::{
@@ -20,8 +20,9 @@ use crate::{
     },
 };
 
-/// The leader makes a snapshot before it sends the first part.
-const FIRST_PART: Duration = Duration::from_secs(120);
+/// The leader makes a snapshot before it sends the first part: it writes a whole database. That it is still there
+/// is shown by the connection itself, which is given up when a ping stays unanswered.
+const FIRST_PART: Duration = Duration::from_secs(3_600);
 /// Between two parts.
 const NEXT_PART: Duration = Duration::from_secs(15);
 /// A part that is not durable after this was not taken: the core asks again from where the log ends.
@@ -47,8 +48,8 @@ pub(super) async fn register(
             }
             RegisterPart::Header { complete, size, checksum } => {
                 tracing::info!(from = %caller.peer, bytes = size, "receiving a snapshot");
-                let staging = &caller.settings.staging;
-                snapshot = Some(Incoming::create(staging, complete, size, checksum).await?);
+                snapshot =
+                    Some(Incoming::create(&caller.settings, complete, size, checksum).await?);
             }
             RegisterPart::Chunk { offset, data } => {
                 let incoming = snapshot.as_mut().ok_or(CallError::Damaged("a chunk came first"))?;
@@ -98,20 +99,26 @@ struct Incoming {
     written: u64,
     checksum: Hash,
     hasher: Sha256,
+    copy: Copy,
 }
 
 impl Incoming {
     async fn create(
-        staging: &Path,
+        settings: &Settings,
         complete: Message,
         size: u64,
         checksum: Hash,
     ) -> Result<Incoming, CallError> {
+        let Settings { staging, copies, me, .. } = settings;
         tokio::fs::create_dir_all(staging).await?;
+        if free_space(staging)? < size {
+            return Err(CallError::NoRoom(size));
+        }
         let path = staging.join(format!("snapshot-{}", complete.nonce));
         let file = File::create(&path).await?;
         let path = TempPath::try_from_path(path)?;
-        Ok(Incoming { complete, path, file, size, written: 0, checksum, hasher: Sha256::new() })
+        let (hasher, copy) = (Sha256::new(), copies.begin(*me, size));
+        Ok(Incoming { complete, path, file, size, written: 0, checksum, hasher, copy })
     }
 
     async fn write(&mut self, offset: u64, data: Bytes) -> Result<(), CallError> {
@@ -121,6 +128,7 @@ impl Incoming {
         self.hasher.update(&data);
         self.file.write_all(&data).await?;
         self.written += data.len() as u64;
+        self.copy.reached(self.written);
         failpoint::reach(Point::ChunkTaken);
         Ok(())
     }
@@ -136,18 +144,53 @@ impl Incoming {
         self.file.flush().await?;
         self.file.sync_all().await?;
         failpoint::reach(Point::SnapshotTaken);
+        let (bytes, seconds) = (self.size, self.copy.elapsed().as_secs_f64());
+        tracing::info!(bytes, seconds, "received a snapshot; it is checked before it is used");
         Ok((self.complete, self.path))
     }
 }
 
+/// Bytes that this user can still write to the folder's disk.
+fn free_space(folder: &Path) -> std::io::Result<u64> {
+    let found = rustix::fs::statvfs(folder)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::sync::watch;
+    use tonic::transport::Endpoint;
+
     use super::*;
-    use crate::cluster::{Epoch, Incarnation, Position, ServerId};
+    use crate::{
+        cluster::{Epoch, Incarnation, Position, ServerId},
+        peers::Copies,
+    };
 
     const CONTENT: &[u8] = b"all that was said";
 
+    fn settings(staging: &Path) -> Settings {
+        Settings {
+            me: ServerId(2),
+            cluster: "demo".into(),
+            secret: String::new(),
+            addresses: BTreeMap::new(),
+            call_timeout: Duration::from_secs(1),
+            staging: staging.into(),
+            copies: Copies::default(),
+            log_end: watch::channel(0).1,
+            connect: Endpoint::connect_lazy,
+        }
+    }
+
     async fn incoming(staging: &Path) -> Incoming {
+        let size = CONTENT.len() as u64;
+        expecting(&settings(staging), size).await.expect("a file")
+    }
+
+    async fn expecting(settings: &Settings, size: u64) -> Result<Incoming, CallError> {
         let position = Position { epoch: Epoch::ZERO, seq: 9, hash: Hash([1; 32]) };
         let complete = Message {
             from: ServerId(1),
@@ -159,8 +202,16 @@ mod tests {
             body: Body::Snapshot { epoch: Epoch::ZERO, position },
         };
         let checksum = Hash(Sha256::digest(CONTENT).into());
-        let size = CONTENT.len() as u64;
-        Incoming::create(staging, complete, size, checksum).await.expect("a file")
+        Incoming::create(settings, complete, size, checksum).await
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_not_begun() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings(folder.path());
+        let refused = expecting(&settings, u64::MAX).await;
+        assert!(matches!(refused, Err(CallError::NoRoom(u64::MAX))));
+        assert_eq!((files(folder.path()), settings.copies.of(settings.me)), (0, None));
     }
 
     fn files(staging: &Path) -> usize {

@@ -28,8 +28,8 @@ use crate::{
 const ANSWERS: usize = 8;
 /// How long a short question waits for the core.
 const SHORT: Duration = Duration::from_secs(6);
-/// How long a transfer may take to begin; making a snapshot takes the longest.
-const LONG: Duration = Duration::from_secs(120);
+/// How long a transfer may take to begin; making a snapshot of a large database takes the longest.
+const LONG: Duration = Duration::from_secs(3_600);
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 

@@ -76,6 +76,8 @@ impl StatusService {
             Some(peer) => (self.peer_role(peer, led), peer.last, peer.last_contact),
             None => (Role::Unspecified, None, None),
         };
+        let copy = self.context.node.copy_of(id);
+        let bytes = |bytes: Option<u64>| i64::try_from(bytes.unwrap_or(0)).unwrap_or(i64::MAX);
         let millis = contact.map_or(-1, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         proto::ServerStatus {
             server_id: number(id),
@@ -84,6 +86,8 @@ impl StatusService {
             in_sync: status.leader.is_some() && status.in_sync.contains(&id),
             applied_index: applied.map_or(0, |seq| i64::try_from(seq).unwrap_or(i64::MAX)),
             last_contact: millis,
+            copied_bytes: bytes(copy.map(|copy| copy.done)),
+            copy_bytes: bytes(copy.map(|copy| copy.size)),
         }
     }
 

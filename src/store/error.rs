@@ -46,6 +46,19 @@ pub enum StoreError {
         /// Why not.
         source: io::Error,
     },
+    /// A copy of the database would take what the server needs itself.
+    #[error(
+        "a copy of the database takes up to {needed} bytes, {free} are free on its disk and {reserve} must stay \
+         so; make room there"
+    )]
+    NoRoom {
+        /// What the copy takes at most.
+        needed: u64,
+        /// What is free.
+        free: u64,
+        /// What must stay free.
+        reserve: u64,
+    },
     /// SQLite refused something.
     #[error("cannot {doing}: {reason}")]
     Database {

@@ -146,6 +146,19 @@ impl Store {
         result
     }
 
+    /// Whether a snapshot can be made without leaving less than this many bytes of the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRoom`] if not. Blocks.
+    pub fn room_for_a_snapshot(&self, reserve: u64) -> Result<(), StoreError> {
+        let needed = snapshot::most_bytes(&self.shared.database())?;
+        let free = self.free_space()?;
+        if free < needed.saturating_add(reserve) {
+            return Err(StoreError::NoRoom { needed, free, reserve });
+        }
+        Ok(())
+    }
+
     /// Writes what is committed into a new file and returns where in the log that file stands. Blocks.
     pub fn snapshot_to(&self, path: &Path) -> Result<Position, StoreError> {
         snapshot::take(&self.shared.database(), path)
@@ -179,12 +192,6 @@ impl Store {
     /// The databases that were set aside with updates that the common history lacks.
     pub fn diverged(&self) -> Result<Vec<DivergedFile>, StoreError> {
         self.shared.folder.diverged()
-    }
-
-    /// How many bytes the database has, its write-ahead log aside.
-    pub fn size(&self) -> Result<u64, StoreError> {
-        let found = std::fs::metadata(self.shared.database());
-        found.map(|found| found.len()).map_err(StoreError::io("look at the database"))
     }
 
     /// The bytes that this process can still write to the folder's disk.

@@ -5,7 +5,7 @@ use std::path::Path;
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types::Text};
 
 use super::{
-    connection::{check_content, open_unchecked},
+    connection::{check_content, number, open_unchecked},
     error::StoreError,
     log,
 };
@@ -31,6 +31,15 @@ pub(super) fn take(database: &Path, path: &Path) -> Result<Position, StoreError>
         .execute(&mut connection)
         .map_err(StoreError::database("write a snapshot"))?;
     position(path)
+}
+
+/// What a copy takes at most: the pages in use, and those that are free by now.
+pub(super) fn most_bytes(database: &Path) -> Result<u64, StoreError> {
+    let mut connection = open_unchecked(database)?;
+    let bytes = "SELECT page_count * page_size AS value FROM pragma_page_count, pragma_page_size";
+    let bytes = number(&mut connection, bytes)
+        .map_err(StoreError::database("ask for the database's size"))?;
+    Ok(bytes.unsigned_abs())
 }
 
 /// Checks every page of a received snapshot, and returns its place in the log. Blocks for as long as

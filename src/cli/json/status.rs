@@ -29,6 +29,8 @@ fn answered(status: &GetStatusResponse) -> Value {
                 "in_sync": server.in_sync,
                 "applied_index": server.applied_index,
                 "last_contact": server.last_contact,
+                "copied_bytes": server.copied_bytes,
+                "copy_bytes": server.copy_bytes,
             })
         })
         .collect();

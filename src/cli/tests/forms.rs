@@ -180,6 +180,7 @@ fn server(id: i32, in_sync: bool, last_contact: i64) -> ServerStatus {
         in_sync,
         applied_index: 100 + i64::from(id),
         last_contact,
+        ..ServerStatus::default()
     }
 }
 
@@ -197,7 +198,10 @@ fn the_status_shows_dead_servers_and_names_what_keeps_the_others() {
         forced_epochs: vec!["3.1".into()],
         ..GetStatusResponse::default()
     };
+    let copying =
+        ServerStatus { copied_bytes: 1 << 20, copy_bytes: 3 << 20, ..server(3, false, 0) };
     let waiting = GetStatusResponse {
+        servers: vec![copying],
         server_id: 3,
         role: Role::Recovering as i32,
         waiting_for: vec![1, 2],
@@ -218,6 +222,7 @@ degraded: not every configured server is in sync
 forced by hand: epoch 3.1
 server 3 waits for server 1, server 2
 server 3: it may lack what they have
+server 3 copies the database: 1 of 3 MiB
 server 3 set aside d.db with 4 updates of its own";
     assert_eq!(lines.join("\n"), expected);
 }

@@ -235,7 +235,7 @@ impl ClusterService for Node {
             role,
             in_sync: true,
             applied_index: 7,
-            last_contact: 0,
+            ..ServerStatus::default()
         };
         Ok(Response::new(GetStatusResponse {
             server_id,

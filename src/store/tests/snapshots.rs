@@ -135,3 +135,16 @@ fn leftovers_of_an_unfinished_installation_are_cleaned_up() {
     assert!(!staged.exists() && !bench.folder.path().join("gen-000007").exists());
     assert_eq!(bench.send(alice, "@alice", "still here").seq, 1);
 }
+
+#[test]
+fn a_snapshot_that_would_take_what_must_stay_free_is_refused_with_its_size() {
+    let mut bench = Bench::new();
+    bench.user("alice");
+    bench.store.room_for_a_snapshot(0).unwrap();
+    let refused = bench.store.room_for_a_snapshot(u64::MAX).unwrap_err();
+    let StoreError::NoRoom { needed, .. } = refused else { panic!("{refused}") };
+    let path = bench.store.staging_path("outgoing").unwrap();
+    bench.store.snapshot_to(&path).unwrap();
+    let size = std::fs::metadata(path).unwrap().len();
+    assert!(size <= needed && size > 0, "{size} of at most {needed}");
+}
