@@ -110,7 +110,7 @@ impl Check<'_> {
             read_connections: self.count(
                 "storage.read_connections",
                 storage.read_connections,
-                1,
+                0,
                 64,
             )?,
         })

@@ -103,7 +103,7 @@ impl Default for File {
                 secret_file: String::new(),
             },
             servers: BTreeMap::new(),
-            storage: Storage { data_dir: "data".into(), reserve_mib: 64, read_connections: 4 },
+            storage: Storage { data_dir: "data".into(), reserve_mib: 64, read_connections: 0 },
             failover: Failover {
                 heartbeat_interval_ms: 100,
                 failure_timeout_ms: 1_000,

@@ -91,7 +91,7 @@ pub struct Storage {
     pub data_dir: PathBuf,
     /// With less free space a server takes no more writes.
     pub reserve_bytes: u64,
-    /// How many reads run at the same time.
+    /// How many reads run at the same time; 0 leaves it to the machine.
     pub read_connections: usize,
 }
 

@@ -13,7 +13,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, io, net::TcpListener, num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeMap, io, net::TcpListener, num::NonZeroUsize, thread, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -161,7 +161,7 @@ where
     let opened = Store::open(OpenOptions {
         data_dir: config.server_dir(id),
         fresh_uuid: *uuid::Uuid::new_v4().as_bytes(),
-        readers: NonZeroUsize::new(config.storage.read_connections).unwrap_or(NonZeroUsize::MIN),
+        readers: readers(config.storage.read_connections),
     })?;
     let Network { incoming, connect, clock, port, admin } = network()?;
     tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
@@ -194,6 +194,16 @@ where
         None => Ok(()),
         Some(reason) => Err(ServerError::Failed(reason)),
     }
+}
+
+/// How many connections read at the same time; `configured` may leave that to the machine. A read waits for the
+/// disk as often as for a processor.
+fn readers(configured: usize) -> NonZeroUsize {
+    const TWO: NonZeroUsize = NonZeroUsize::new(2).expect("more than none");
+    const FEW: NonZeroUsize = NonZeroUsize::new(4).expect("more than none");
+    let two_each =
+        || thread::available_parallelism().map_or(FEW, |cores| cores.saturating_mul(TWO));
+    NonZeroUsize::new(configured).unwrap_or_else(|| two_each().max(FEW))
 }
 
 /// The tasks that serve.
