@@ -33,15 +33,17 @@ use std::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    harness::{Cluster, User, all, database},
+    harness::{Cluster, User, all, database, until},
     load::{Load, Measured},
-    usage::resident_kib,
+    usage::{Usage, resident_kib},
 };
 
 const MESSAGES: usize = 10_000_000;
 const CLIENTS: usize = 64;
 /// Who go on sending while a copy is made.
 const MEANWHILE: usize = 8;
+/// Who takes less than a tenth of a processor for so long has nothing to do.
+const BREATH: Duration = Duration::from_secs(2);
 /// How often a process's memory is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -93,9 +95,14 @@ async fn measure(messages: usize, clients: usize, duration: Duration) {
         milliseconds(began.elapsed()),
     );
 
+    println!("its search index is built after {:.0} s", idle(&mut cluster).await.as_secs_f64());
     for id in others {
         copy(&mut cluster, leader, id, &tokens).await;
     }
+    println!(
+        "their search indexes are built after {:.0} s",
+        idle(&mut cluster).await.as_secs_f64()
+    );
     let many = run(&cluster, leader, &tokens, duration).await;
     tell("a full store", &many);
     let pid = cluster.process(leader).id();
@@ -111,6 +118,21 @@ async fn run(cluster: &Cluster, leader: u32, tokens: &[String], duration: Durati
 fn tell(what: &str, measured: &Measured) {
     let Measured { a_second, p50_ms, p99_ms, .. } = measured;
     println!("{what}: {a_second:.0} sends a second, p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms");
+}
+
+/// Waits until the servers have nothing left to do, such as building an index.
+async fn idle(cluster: &mut Cluster) -> Duration {
+    let began = Instant::now();
+    let running: Vec<u32> = cluster.ids().filter(|id| cluster.is_up(*id)).collect();
+    let pids: Vec<u32> = running.into_iter().map(|id| cluster.process(id).id()).collect();
+    let used = || pids.iter().map(|pid| Usage::of(Some(*pid)).cpu).sum::<f64>();
+    until("the servers to have nothing to do", Duration::from_secs(3_600), || async {
+        let before = used();
+        tokio::time::sleep(BREATH).await;
+        (used() - before < BREATH.as_secs_f64() / 10.0).then_some(())
+    })
+    .await;
+    began.elapsed()
 }
 
 /// Lets a server join that needs a copy of everything, while some people send.

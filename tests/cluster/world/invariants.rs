@@ -33,11 +33,11 @@ impl World {
             let Payload::Update(payload) = &entry.payload else {
                 unreachable!("waiters have updates")
             };
-            let (hash, payload) = (entry.hash, payload.clone());
+            let (hash, payload, epoch) = (entry.hash, payload.clone(), entry.epoch);
             if committed.is_none() {
                 self.check_early_answer(id, seq, hash);
             }
-            self.acknowledged.push(Acknowledged { waiter, seq, hash, payload });
+            self.acknowledged.push(Acknowledged { waiter, seq, hash, payload, epoch });
         }
     }
 
@@ -89,21 +89,24 @@ impl World {
         }
         self.served_reads.extend(served.keys());
         let Some(count) = served.into_values().max() else { return };
-        if let Some(lost) = self.missing_at(id, count) {
+        if let Some(lost) = self.missing(id, self.acknowledged[..count].iter()) {
             self.violate(format!(
                 "I9: a read at {id} misses update {lost}, acknowledged before it"
             ));
         }
     }
 
-    /// The first of the oldest `count` acknowledged updates that this server's log lacks.
-    fn missing_at(&self, id: ServerId, count: usize) -> Option<u64> {
+    /// The first of these acknowledged updates that this server's log lacks.
+    fn missing<'a>(
+        &self,
+        id: ServerId,
+        mut demanded: impl Iterator<Item = &'a Acknowledged>,
+    ) -> Option<u64> {
         if self.forced || (self.split && self.policy == Policy::Available) {
             return None;
         }
         let log = self.nodes[&id].disk.log.as_ref()?;
-        let missing =
-            self.acknowledged[..count].iter().find(|one| !log.holds(one.seq, one.hash))?;
+        let missing = demanded.find(|one| !log.holds(one.seq, one.hash))?;
         // What no disk holds any more went with the disks, not by a rule.
         let kept = |node: &Node| {
             let logs = node.disk.log.iter().chain(&node.disk.aside);
@@ -134,7 +137,10 @@ impl World {
                 None => self.split |= self.is_excluded_somewhere(id, epoch),
             }
             self.note(|| format!("{id} serves epoch {epoch}"));
-            if let Some(lost) = self.missing_at(id, self.acknowledged.len()) {
+            // A greater epoch may have served already, while the own disk took its time for the first view: this
+            // one can acknowledge nothing any more, and reads are looked at where they are served.
+            let before = self.acknowledged.iter().filter(|one| one.epoch < epoch);
+            if let Some(lost) = self.missing(id, before) {
                 self.violate(format!("I3: {id} leads without the acknowledged update {lost}"));
             }
         }

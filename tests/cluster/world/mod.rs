@@ -68,6 +68,8 @@ pub(crate) struct Acknowledged {
     pub(crate) seq: Seq,
     pub(crate) hash: Hash,
     pub(crate) payload: Bytes,
+    /// Of the lead that acknowledged it.
+    pub(crate) epoch: Epoch,
 }
 
 /// Everything.
