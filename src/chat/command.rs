@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     fingerprint::Fingerprint,
-    id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp},
+    id::{AccountId, MarkId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp},
     merge::Merge,
     name::{ConversationName, RoomName, Username},
     text::{Body, DeviceName, Topic},
@@ -103,6 +103,8 @@ pub enum Command {
     TouchSession(SessionId),
     /// Removes what is older than its time to live; the server's own.
     Expire(Expire),
+    /// Does nothing; a place in the log that is known by this name; the server's own.
+    Mark(MarkId),
     /// Takes over a part of a history that the common one lacks; the server's own. Never refused.
     Merge(Box<Merge>),
 }
@@ -331,7 +333,10 @@ impl Command {
             Command::UpdateRoom(_) => Some(Call::UpdateRoom),
             Command::TransferRoom { .. } => Some(Call::TransferRoom),
             Command::DeleteRoom(_) => Some(Call::DeleteRoom),
-            Command::TouchSession(_) | Command::Expire(_) | Command::Merge(_) => None,
+            Command::TouchSession(_)
+            | Command::Expire(_)
+            | Command::Mark(_)
+            | Command::Merge(_) => None,
         }
     }
 }

@@ -32,6 +32,7 @@ impl Command {
             | Command::DeleteAccount(_)
             | Command::TouchSession(_)
             | Command::Expire(_)
+            | Command::Mark(_)
             | Command::Merge(_) => fields,
             Command::EndSession(session) => fields.with(session.0),
             Command::SendMessage(send) => fields

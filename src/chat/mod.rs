@@ -30,7 +30,7 @@ pub use command::{
     SendMessage, TokenHash, Update, UpdateRoom,
 };
 pub use fingerprint::Fingerprint;
-pub use id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp};
+pub use id::{AccountId, MarkId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp};
 pub use malformed::Malformed;
 pub use mention::{MAX_MENTIONS, mentionable};
 pub use merge::{

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{
-    id::{MessageSeq, SessionId},
+    id::{MarkId, MessageSeq, SessionId},
     malformed::Malformed,
     view::{Account, Conversation, Message},
 };
@@ -57,6 +57,8 @@ pub enum Outcome {
         /// Whether as much went as one command removes, so that another should follow.
         more: bool,
     },
+    /// The mark stands in the log.
+    Marked(MarkId),
     /// What was new in it is taken over.
     Merged,
 }

@@ -50,6 +50,15 @@ impl Admin {
         Ok(Parts { parts, admin: self.clone() })
     }
 
+    /// Has the tables of all servers in sync compared; takes as long as reading them does.
+    ///
+    /// # Errors
+    /// They could not be compared. That they differ is none.
+    pub async fn verify(&self) -> Result<proto::VerifyResponse, Error> {
+        let answer = self.service.clone().verify(proto::VerifyRequest {}).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
+    }
+
     /// Lets this server lead, and waits until it does.
     ///
     /// # Errors

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tempfile::TempPath;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
@@ -27,7 +26,7 @@ use super::{
     transfer,
 };
 use crate::{
-    cluster::{Boot, Event, ReadId, Seq, ServerId, Settings, Status, Time, WaiterId},
+    cluster::{Boot, Event, ReadId, Seq, ServerId, Settings, Time, WaiterId},
     peers::{self, Calls, Heard, Peers},
     store::{Completion, Store, WriterHandle},
 };

@@ -14,8 +14,8 @@ use thiserror::Error;
 use super::log as wire;
 use crate::chat::{
     AccountId, Body, Command, ConversationName, CreateAccount, DeviceName, Expire, Fingerprint,
-    Login, MessageId, Proof, RequestId, RequestKey, SendMessage, SessionId, Timestamp, TokenHash,
-    Update, Username,
+    Login, MarkId, MessageId, Proof, RequestId, RequestKey, SendMessage, SessionId, Timestamp,
+    TokenHash, Update, Username,
 };
 
 /// An update of the log cannot be read.
@@ -109,6 +109,7 @@ fn encode_command(command: &Command) -> wire::update::Command {
             requests_before_micros: expire.requests_before.0,
             deleted_before_micros: expire.deleted_before.0,
         }),
+        Command::Mark(mark) => Wire::Mark(wire::Mark { mark: mark.0.to_vec() }),
         Command::Merge(merge) => Wire::Merge(merge::encode(merge)),
         command => rooms::encode(command),
     }
@@ -147,6 +148,7 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
             requests_before: Timestamp(expire.requests_before_micros),
             deleted_before: Timestamp(expire.deleted_before_micros),
         }),
+        Wire::Mark(mark) => Command::Mark(id(&mark.mark, MarkId::from_slice, "mark")?),
         Wire::Merge(merge) => Command::Merge(Box::new(merge::decode(merge)?)),
         command => rooms::decode(command)?,
     })

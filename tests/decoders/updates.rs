@@ -3,7 +3,7 @@
 use chinwag::{
     chat::{
         AccountId, Body, ChangePassword, Command, ConversationName, CreateAccount, DeviceName,
-        Expire, Fingerprint, Login, MessageId, Proof, RequestId, RequestKey, SendMessage,
+        Expire, Fingerprint, Login, MarkId, MessageId, Proof, RequestId, RequestKey, SendMessage,
         SessionId, Timestamp, TokenHash, Update, Username,
     },
     wire::update::{decode, encode},
@@ -103,6 +103,7 @@ fn command() -> impl Strategy<Value = Command> {
         (conversation(), any::<i64>())
             .prop_map(|(conversation, seq)| Command::MarkRead { conversation, seq }),
         any::<[u8; 16]>().prop_map(|id| Command::TouchSession(SessionId(id))),
+        any::<[u8; 16]>().prop_map(|id| Command::Mark(MarkId(id))),
         any::<(i64, i64)>().prop_map(|(requests, deleted)| {
             Command::Expire(Expire {
                 requests_before: Timestamp(requests),

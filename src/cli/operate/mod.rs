@@ -7,6 +7,7 @@
 mod backup;
 mod restore;
 mod server;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -87,6 +88,7 @@ async fn connect(socket: &Path) -> Result<Admin, Failure> {
 struct Report {
     words: String,
     object: serde_json::Value,
+    exit: Exit,
 }
 
 /// Does what the client was asked for.
@@ -98,6 +100,7 @@ pub(super) async fn run(
     let config = || arguments.config();
     let done = match once {
         Once::Backup { file, whom } => backup::take(&whom.reach(config).await?, file).await,
+        Once::Verify { whom } => verify::compare(&whom.reach(config).await?).await,
         Once::Lead { server, whom } => lead(&whom.reach(config).await?, *server).await,
         other => unreachable!("{other:?} is no operator's"),
     };
@@ -121,7 +124,7 @@ async fn lead(admin: &Admin, server: u32) -> Result<Report, Failure> {
         "epoch": epoch,
         "led_before": led_before,
     });
-    Ok(Report { words, object })
+    Ok(Report { words, object, exit: Exit::Ok })
 }
 
 async fn tell(
@@ -137,5 +140,5 @@ async fn tell(
     };
     to.write_all(said.as_bytes()).await.map_err(output)?;
     to.flush().await.map_err(output)?;
-    done.map(|_| Exit::Ok)
+    done.map(|report| report.exit)
 }

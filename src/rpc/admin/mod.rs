@@ -11,11 +11,16 @@
 //! the leader (`OperationService`), whose secret or certificates are the servers' own.
 
 mod backup;
+mod difference;
 mod lead;
+mod verify;
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -47,6 +52,8 @@ pub(super) struct Administration {
     pub(super) cluster: String,
     /// Free disk space that is not to be touched, in bytes.
     pub(super) disk_reserve: u64,
+    /// One comparison of the servers at a time.
+    pub(super) comparing: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
 }
 
@@ -102,6 +109,7 @@ async fn ask(errand: &Errand, what: &ForLeader) -> Result<Seq, Status> {
     match what {
         ForLeader::Barrier => errand.barrier().await,
         ForLeader::HandOver(successor) => errand.hand_over(*successor).await.map(|()| 0),
+        ForLeader::Mark(mark) => errand.mark(*mark).await,
     }
 }
 
@@ -114,6 +122,13 @@ impl AdminService for Administration {
         _: Request<proto::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
         Ok(Response::new(Box::pin(self.take_backup().await?)))
+    }
+
+    async fn verify(
+        &self,
+        _: Request<proto::VerifyRequest>,
+    ) -> Result<Response<proto::VerifyResponse>, Status> {
+        self.compare_servers().await.map(Response::new)
     }
 
     async fn hand_over(

@@ -88,6 +88,7 @@ fn carry_out(context: &mut Context<'_>, update: &Update) -> Result<Outcome, Stop
     match &update.command {
         Command::TouchSession(session) => session::touch(context, *session),
         Command::Expire(expire) => expire::expire(context, expire),
+        Command::Mark(mark) => Ok(Outcome::Marked(*mark)),
         Command::Merge(merge) => merge::merge(context, merge),
         Command::CreateAccount(_) | Command::Login(_) => {
             requests::once(context, update, None, |context| begin(context, &update.command))

@@ -91,7 +91,8 @@ fn writes_people(command: &Command) -> bool {
         | Command::TouchSession(_)
         | Command::Expire(_)
         | Command::Merge(_) => true,
-        Command::SendMessage(_)
+        Command::Mark(_)
+        | Command::SendMessage(_)
         | Command::DeleteMessages(_)
         | Command::AcknowledgeMessages(_)
         | Command::MarkRead { .. }

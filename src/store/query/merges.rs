@@ -176,7 +176,7 @@ impl Translator<'_> {
                 let room = self.room_here()?;
                 Ok(room.map(|room| MergeStep::Room(Box::new(room))))
             }
-            Command::Expire(_) | Command::Merge(_) => Ok(None),
+            Command::Expire(_) | Command::Mark(_) | Command::Merge(_) => Ok(None),
         }
     }
 

@@ -3,6 +3,7 @@
 mod account_merges;
 mod accounts;
 mod backups;
+mod compare;
 mod folders;
 mod idempotency;
 mod merges;

@@ -69,6 +69,7 @@ async fn a_cluster_that_lost_every_disk_goes_on_from_its_backup() {
     assert_eq!(bodies(&bob.history("@alice").await), expected);
     let status = cluster.status(cluster.leader().await).await.expect("it leads");
     assert!(status.forced_epochs.is_empty(), "nobody was forced");
+    client(&cluster, &["verify"]).await.exits_with(0);
     contents_are_equal(&mut cluster).await;
 }
 

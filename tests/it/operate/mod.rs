@@ -3,6 +3,7 @@
 mod backup;
 mod gate;
 mod rolling;
+mod verify;
 
 use std::process::Stdio;
 
