@@ -89,7 +89,7 @@ impl Walks {
         } else {
             walk.fails = walk.chance.percent(15);
             // Chance of its own, so that the walks without it stay what they are.
-            walk.hand_overs = (seed % 5 == 1).then(|| Chance(!seed));
+            walk.hand_overs = (seed % 5 == 1).then_some(Chance(!seed));
         }
         let result = catch_unwind(AssertUnwindSafe(|| walk.go(shows_at_the_end(self.mutant))));
         if let Err(panic) = result {
