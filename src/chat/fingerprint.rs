@@ -32,6 +32,9 @@ impl Command {
             | Command::DeleteAccount(_)
             | Command::TouchSession(_)
             | Command::Expire(_)
+            | Command::ResetPassword(_)
+            | Command::SetDisabled { .. }
+            | Command::EndSessions(_)
             | Command::Mark(_)
             | Command::Merge(_) => fields,
             Command::EndSession(session) => fields.with(session.0),

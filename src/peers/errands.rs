@@ -8,9 +8,11 @@ use tonic::{Status, Streaming};
 
 use super::link::Caller;
 use crate::{
-    chat::MarkId,
+    chat::{MarkId, Username},
     cluster::{Seq, ServerId},
-    wire::cluster::{self as proto, Envelope, compare_tables_request::Question},
+    wire::cluster::{
+        self as proto, Envelope, administer_request::Action, compare_tables_request::Question,
+    },
 };
 
 /// An election may come in between.
@@ -64,6 +66,20 @@ impl Errand {
         let request = proto::HandOverRequest { envelope, successor: to.0 };
         let mut client = self.caller.operations.clone();
         answered(client.hand_over(self.caller.request(request))).await.map(drop)
+    }
+
+    /// Changes an account.
+    ///
+    /// # Errors
+    /// It does not lead, does not know the account, or does not answer.
+    pub async fn administer(&self, username: &Username, action: Action) -> Result<(), Status> {
+        let request = proto::AdministerRequest {
+            envelope: Some(self.envelope.clone()),
+            username: username.to_string(),
+            action: Some(action),
+        };
+        let mut client = self.caller.operations.clone();
+        answered(client.administer(self.caller.request(request))).await.map(drop)
     }
 
     /// Writes a mark into the log; returns its place.

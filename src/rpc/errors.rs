@@ -44,6 +44,7 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
         }
         Refusal::NoSession => (Code::Unauthenticated, "NO_SESSION"),
         Refusal::BadCredentials => (Code::Unauthenticated, "BAD_CREDENTIALS"),
+        Refusal::AccountDisabled => (Code::PermissionDenied, "ACCOUNT_DISABLED"),
         Refusal::RequestIdReused => (Code::InvalidArgument, "REQUEST_ID_REUSED"),
         Refusal::BadField { field, malformed } => return bad_field(field, malformed),
         Refusal::ProofNeeded => return internal("a proof of the password was lost on the way"),

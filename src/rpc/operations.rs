@@ -12,12 +12,15 @@ use super::{
     errors, tables,
 };
 use crate::{
-    chat::{Command, MarkId, Update},
+    chat::{Command, MarkId, Refusal, ResetPassword, Update, Username},
     cluster::{Seq, ServerId},
     node::Refused,
     wire::{
         self,
-        cluster::{self as proto, Envelope, operation_service_server::OperationService},
+        cluster::{
+            self as proto, Envelope, administer_request::Action,
+            operation_service_server::OperationService,
+        },
     },
 };
 
@@ -43,6 +46,31 @@ pub(super) enum ForLeader {
     HandOver(ServerId),
     /// Write a mark into the log, and say where.
     Mark(MarkId),
+    /// Change an account.
+    Administer(Username, Change),
+}
+
+/// What an operator does to an account.
+#[derive(Clone)]
+pub(super) enum Change {
+    /// Gives it the password with this hash.
+    Password(String),
+    /// Disables it, or enables it again.
+    Disabled(bool),
+    /// Ends its sessions.
+    EndSessions,
+}
+
+impl Change {
+    /// For the log; never the password.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Change::Password(_) => "password",
+            Change::Disabled(true) => "disable",
+            Change::Disabled(false) => "enable",
+            Change::EndSessions => "end sessions",
+        }
+    }
 }
 
 impl Operations {
@@ -55,7 +83,22 @@ impl Operations {
             }
             ForLeader::HandOver(successor) => self.let_lead(*successor).await.map(|()| 0),
             ForLeader::Mark(mark) => self.execute(Command::Mark(*mark)).await,
+            ForLeader::Administer(username, change) => self.change(username, change).await,
         }
+    }
+
+    async fn change(&self, username: &Username, change: &Change) -> Result<Seq, Status> {
+        let name = username.clone();
+        let account = self.context.read(move |reader| reader.account_named(&name)).await?;
+        let account = account.ok_or_else(|| errors::refusal(Refusal::NoSuchAccount))?;
+        let command = match change.clone() {
+            Change::Password(password_hash) => {
+                Command::ResetPassword(ResetPassword { account, password_hash })
+            }
+            Change::Disabled(disabled) => Command::SetDisabled { account, disabled },
+            Change::EndSessions => Command::EndSessions(account),
+        };
+        self.execute(command).await
     }
 
     /// Brings a command of the server's own into the log; returns its place.
@@ -117,6 +160,23 @@ impl OperationService for Operations {
         self.members.admit(request.get_ref().envelope.as_ref())?;
         let seq = self.carry_out(&ForLeader::Barrier).await?;
         Ok(Response::new(proto::BarrierResponse { seq }))
+    }
+
+    async fn administer(
+        &self,
+        request: Request<proto::AdministerRequest>,
+    ) -> Result<Response<proto::AdministerResponse>, Status> {
+        let request = request.into_inner();
+        self.members.admit(request.envelope.as_ref())?;
+        let username = context::parse("username", Username::parse(&request.username))?;
+        let change = match request.action {
+            Some(Action::PasswordHash(hash)) if !hash.is_empty() => Change::Password(hash),
+            Some(Action::Disabled(disabled)) => Change::Disabled(disabled),
+            Some(Action::EndSessions(_)) => Change::EndSessions,
+            _ => return Err(errors::malformed("an account is changed in some way, or not at all")),
+        };
+        self.carry_out(&ForLeader::Administer(username, change)).await?;
+        Ok(Response::new(proto::AdministerResponse {}))
     }
 
     async fn hand_over(

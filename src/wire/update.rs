@@ -85,9 +85,12 @@ fn encode_command(command: &Command) -> wire::update::Command {
             device_name: login.device_name.as_str().into(),
         }),
         Command::Logout => Wire::Logout(wire::Logout {}),
-        Command::EndSession(_) | Command::ChangePassword(_) | Command::DeleteAccount(_) => {
-            accounts::encode(command)
-        }
+        Command::EndSession(_)
+        | Command::ChangePassword(_)
+        | Command::DeleteAccount(_)
+        | Command::ResetPassword(_)
+        | Command::SetDisabled { .. }
+        | Command::EndSessions(_) => accounts::encode(command),
         Command::SendMessage(send) => Wire::SendMessage(wire::SendMessage {
             conversation: send.conversation.to_string(),
             body: send.body.as_str().into(),
@@ -126,6 +129,9 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
         }
         Wire::ChangePassword(change) => accounts::decode_change(change)?,
         Wire::DeleteAccount(delete) => accounts::decode_delete(&delete)?,
+        Wire::ResetPassword(reset) => accounts::decode_reset(reset)?,
+        Wire::SetDisabled(set) => accounts::decode_set_disabled(&set)?,
+        Wire::EndSessions(end) => accounts::decode_end_sessions(&end)?,
         Wire::SendMessage(send) => Command::SendMessage(SendMessage {
             conversation: conversation(&send.conversation)?,
             body: Body::parse(send.body).map_err(|_| unreadable("body"))?,

@@ -46,7 +46,7 @@ fn report(file: &Path, header: &BackupHeader) -> Report {
         "time": time,
         "bytes": bytes,
     });
-    Report { words, object, exit: Exit::Ok }
+    Report { words, objects: vec![object], exit: Exit::Ok }
 }
 
 fn line(header: proto::BackupHeader) -> BackupHeader {

@@ -39,5 +39,5 @@ fn report(restored: &Restored, id: ServerId) -> Report {
         "time": time,
         "aside": restored.aside.as_ref().map(|path| path.display().to_string()),
     });
-    Report { words, object, exit: Exit::Ok }
+    Report { words, objects: vec![object], exit: Exit::Ok }
 }

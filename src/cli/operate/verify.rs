@@ -12,7 +12,7 @@ pub(super) async fn compare(admin: &Admin) -> Result<Report, Failure> {
     let found = admin.verify().await?;
     let equal = found.difference.is_none() && found.damaged.is_empty();
     let exit = if equal { Exit::Ok } else { Exit::Refused };
-    Ok(Report { words: words(&found), object: object(&found, equal), exit })
+    Ok(Report { words: words(&found), objects: vec![object(&found, equal)], exit })
 }
 
 fn words(found: &VerifyResponse) -> String {

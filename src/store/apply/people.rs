@@ -89,6 +89,9 @@ fn writes_people(command: &Command) -> bool {
         | Command::ChangePassword(_)
         | Command::DeleteAccount(_)
         | Command::TouchSession(_)
+        | Command::ResetPassword(_)
+        | Command::SetDisabled { .. }
+        | Command::EndSessions(_)
         | Command::Expire(_)
         | Command::Merge(_) => true,
         Command::Mark(_)

@@ -2,6 +2,7 @@
 
 mod account_merges;
 mod accounts;
+mod administered;
 mod backups;
 mod compare;
 mod folders;

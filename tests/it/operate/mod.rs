@@ -1,5 +1,6 @@
 //! What an operator does, by the programs and on real servers.
 
+mod accounts;
 mod backup;
 mod gate;
 mod rolling;

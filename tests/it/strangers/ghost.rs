@@ -159,6 +159,8 @@ fn is_documented((method, end): (String, End)) {
             Code::InvalidArgument,
             Code::Unauthenticated,
             Code::DeadlineExceeded,
+            // An account that is not there.
+            Code::NotFound,
             // An epoch that the asked server does not lead.
             Code::FailedPrecondition,
             // What gRPC itself says of bytes that are no message, and of too many of them.
