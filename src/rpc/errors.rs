@@ -177,6 +177,13 @@ pub(super) fn schemas_differ() -> Status {
     with_reason(Code::FailedPrecondition, words, "VERSIONS_DIFFER")
 }
 
+/// Some server could not read what is wanted.
+pub(super) fn too_old(ids: &[ServerId]) -> Status {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let words = format!("an older version runs on server {}; upgrade it first", ids.join(", "));
+    with_reason(Code::FailedPrecondition, words, "VERSIONS_DIFFER")
+}
+
 /// A server in sync did not take part in a comparison.
 pub(super) fn not_compared(id: ServerId, problem: &str) -> Status {
     let words = format!("server {id} cannot be compared: {problem}");

@@ -27,6 +27,8 @@ use crate::{
 /// A leader that has not let go after this keeps the lead.
 const LETTING_GO: Duration = Duration::from_secs(4);
 
+/// Servers with an older schema do not know the commands that an operator's work needs.
+const OPERATORS_SCHEMA: u32 = 6;
 /// Answers waiting for a slow reader.
 const ANSWERS: usize = 64;
 
@@ -82,8 +84,14 @@ impl Operations {
                 Ok(self.context.node.store().committed())
             }
             ForLeader::HandOver(successor) => self.let_lead(*successor).await.map(|()| 0),
-            ForLeader::Mark(mark) => self.execute(Command::Mark(*mark)).await,
-            ForLeader::Administer(username, change) => self.change(username, change).await,
+            ForLeader::Mark(mark) => {
+                self.everybody_knows_operators().await?;
+                self.execute(Command::Mark(*mark)).await
+            }
+            ForLeader::Administer(username, change) => {
+                self.everybody_knows_operators().await?;
+                self.change(username, change).await
+            }
         }
     }
 
@@ -99,6 +107,17 @@ impl Operations {
             Change::EndSessions => Command::EndSessions(account),
         };
         self.execute(command).await
+    }
+
+    /// A server that could not read a command would have to stop at it.
+    async fn everybody_knows_operators(&self) -> Result<(), Status> {
+        let status = self.context.node.status().await;
+        let status = status.map_err(|error| errors::refused(error, &self.context))?;
+        let older = |version: u32| version < OPERATORS_SCHEMA;
+        let too_old =
+            status.peers.iter().filter(|(_, peer)| peer.schema_version.is_some_and(older));
+        let too_old: Vec<ServerId> = too_old.map(|(id, _)| *id).collect();
+        if too_old.is_empty() { Ok(()) } else { Err(errors::too_old(&too_old)) }
     }
 
     /// Brings a command of the server's own into the log; returns its place.

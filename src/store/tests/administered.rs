@@ -21,7 +21,7 @@ fn reset(user: User, to: &str) -> Command {
     Command::ResetPassword(ResetPassword { account: user.account, password_hash: hash(to) })
 }
 
-fn disable(user: User) -> Command {
+pub(super) fn disable(user: User) -> Command {
     Command::SetDisabled { account: user.account, disabled: true }
 }
 

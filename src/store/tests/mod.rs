@@ -20,6 +20,7 @@ mod search;
 mod sessions;
 mod snapshots;
 mod threads;
+mod upgrades;
 
 use tempfile::TempDir;
 

@@ -39,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) stalled: bool,
     /// Its tables are not what its log says.
     pub(crate) spoiled: bool,
+    /// The version of its program's database schema.
+    pub(crate) schema: u32,
     pub(crate) trimmed: Seq,
     pub(crate) exit: Option<Option<String>>,
     store: VecDeque<StoreOp>,
@@ -206,7 +208,7 @@ impl World {
             servers,
             policy: self.policy,
             config_hash: 1,
-            schema_version: 1,
+            schema_version: self.nodes[&id].schema,
             timing: self.timing,
             trust_refused: true,
             log_cap: self.log_cap,
@@ -357,6 +359,7 @@ impl Node {
             paused: false,
             stalled: false,
             spoiled: false,
+            schema: 1,
             trimmed: 0,
             exit: None,
             store: VecDeque::new(),
