@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod gate;
+mod replace;
 mod rolling;
 mod verify;
 
