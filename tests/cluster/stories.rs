@@ -233,6 +233,7 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
         }
         ("copy", [id]) => world.keep_copy(server(id)?),
         ("put-back", [id]) => world.put_copy_back(server(id)?).ok_or("there is no copy")?,
+        ("restore", [id]) => world.restore_copy(server(id)?).ok_or("there is no copy")?,
         ("vanish", [id]) => world.vanish(server(id)?),
         ("ended", [id, peer]) => {
             let peer = server(peer)?;

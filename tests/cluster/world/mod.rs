@@ -289,6 +289,19 @@ impl World {
         Some(())
     }
 
+    /// The data folder is lost, and the log of the copy is put into a new one, as from a backup.
+    pub(crate) fn restore_copy(&mut self, id: ServerId) -> Option<()> {
+        assert!(!self.is_up(id));
+        let log = self.node(id).copy.take()?.log?;
+        self.note(|| format!("{id} is restored from a backup"));
+        let disk = self.empty_disk(None);
+        let local = disk.local.with_an_old_log(id, log.lineage, log.last().epoch);
+        let node = self.node(id);
+        node.disk = Disk { local, log: Some(log), ..disk };
+        (node.wiped, node.spoiled) = (true, false);
+        Some(())
+    }
+
     pub(crate) fn is_cut(&self, from: ServerId, to: ServerId) -> bool {
         self.cut.contains(&(from, to))
     }
