@@ -257,7 +257,7 @@ impl Core {
         if id == self.me() {
             return true;
         }
-        let report = self.peers[&id].report.as_ref();
+        let report = self.peers.get(&id).and_then(|peer| peer.report.as_ref());
         let votes = |report: &Report| report.mode != Mode::Blank || self.everyone_is_reachable();
         self.is_live(id) && report.is_some_and(votes)
     }
