@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     fingerprint::Fingerprint,
-    id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp},
+    id::{AccountId, MarkId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp},
     merge::Merge,
     name::{ConversationName, RoomName, Username},
     text::{Body, DeviceName, Topic},
@@ -103,6 +103,19 @@ pub enum Command {
     TouchSession(SessionId),
     /// Removes what is older than its time to live; the server's own.
     Expire(Expire),
+    /// Gives an account another password, and ends its sessions; an operator's.
+    ResetPassword(ResetPassword),
+    /// Lets nobody log in to an account, or lets its user in again; an operator's.
+    SetDisabled {
+        /// Which.
+        account: AccountId,
+        /// Whether it is disabled from now on.
+        disabled: bool,
+    },
+    /// Ends all sessions of an account; an operator's.
+    EndSessions(AccountId),
+    /// Does nothing; a place in the log that is known by this name; the server's own.
+    Mark(MarkId),
     /// Takes over a part of a history that the common one lacks; the server's own. Never refused.
     Merge(Box<Merge>),
 }
@@ -146,6 +159,15 @@ pub struct ChangePassword {
     /// the first of two equal calls.
     pub proof: Option<Proof>,
     /// The Argon2id hash of the new password in PHC form; empty without a proof.
+    pub password_hash: String,
+}
+
+/// See [`Command::ResetPassword`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResetPassword {
+    /// Whose.
+    pub account: AccountId,
+    /// The Argon2id hash of the new password in PHC form.
     pub password_hash: String,
 }
 
@@ -228,6 +250,13 @@ impl fmt::Debug for CreateAccount {
 impl fmt::Debug for ChangePassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChangePassword").field("proof", &self.proof).finish_non_exhaustive()
+    }
+}
+
+/// The password hash is not for logs.
+impl fmt::Debug for ResetPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResetPassword").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
@@ -331,7 +360,13 @@ impl Command {
             Command::UpdateRoom(_) => Some(Call::UpdateRoom),
             Command::TransferRoom { .. } => Some(Call::TransferRoom),
             Command::DeleteRoom(_) => Some(Call::DeleteRoom),
-            Command::TouchSession(_) | Command::Expire(_) | Command::Merge(_) => None,
+            Command::TouchSession(_)
+            | Command::Expire(_)
+            | Command::ResetPassword(_)
+            | Command::SetDisabled { .. }
+            | Command::EndSessions(_)
+            | Command::Mark(_)
+            | Command::Merge(_) => None,
         }
     }
 }

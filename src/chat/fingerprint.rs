@@ -55,6 +55,10 @@ impl Command {
             | Command::DeleteAccount(_)
             | Command::TouchSession(_)
             | Command::Expire(_)
+            | Command::ResetPassword(_)
+            | Command::SetDisabled { .. }
+            | Command::EndSessions(_)
+            | Command::Mark(_)
             | Command::Merge(_) => fields,
             Command::EndSession(session) => fields.with(session.0),
             Command::SendMessage(send) => fields

@@ -62,6 +62,11 @@ id! {
     RequestId
 }
 
+id! {
+    /// Names a mark in the log.
+    MarkId
+}
+
 impl MessageId {
     /// The id of the message that the entry at `log_seq`, written in this epoch, creates.
     ///

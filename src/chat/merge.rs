@@ -12,6 +12,8 @@
 //!   over counts. The sessions that a change ended have ended, also where its password lost. With a password
 //!   that is new to the side that takes over, all sessions there end but the one that changed it; where the
 //!   own change counts, those end that the other side began meanwhile.
+//! - An account that one side disabled or enabled is so; where both did, the one that did more often counts. A
+//!   disabled account has no live session on either.
 //! - An account that was deleted on one side is deleted. What it sent on the other side stands in the
 //!   others' histories under its deleted name, and so does what others sent to it in their own; its rooms
 //!   of either side are handed on as by the deletion itself; it is let into no room any more.
@@ -75,6 +77,20 @@ pub enum MergeStep {
     Password(MergedPassword),
     /// An account is gone.
     AccountDeleted(AccountId),
+    /// How often an account was disabled or enabled again, by now: after an odd number it is disabled.
+    Disabled {
+        /// Which.
+        account: AccountId,
+        /// How often.
+        changes: i64,
+    },
+    /// All sessions of an account were ended.
+    SessionsEnded {
+        /// Whose.
+        account: AccountId,
+        /// Sessions that began up to this log position were there.
+        known: u64,
+    },
     /// Nothing but the call's outcome.
     Request,
 }
@@ -114,6 +130,8 @@ pub struct MergedAccount {
     pub create_time: Timestamp,
     /// Whether it is gone.
     pub deleted: bool,
+    /// How often it was disabled or enabled again.
+    pub disabled_changes: i64,
     /// The session that its creation began, unless that ended long ago.
     pub session: Option<MergedSession>,
 }
@@ -162,8 +180,8 @@ pub struct MergedPassword {
     pub password_hash: String,
     /// Which of the account's passwords it is.
     pub password_version: i64,
-    /// The session that changed it, which did not end.
-    pub spared: SessionId,
+    /// The session that changed it, which did not end; none if an operator did.
+    pub spared: Option<SessionId>,
     /// Sessions that began up to this log position were there when it was changed,
     pub known: u64,
     /// and this is the last entry that both sides have.

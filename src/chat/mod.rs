@@ -27,10 +27,10 @@ pub use audience::Audience;
 pub use change::{Change, ChangeKind, Happening, Place, Posted, RoomState};
 pub use command::{
     Call, ChangePassword, Command, CreateAccount, CreateRoom, Expire, Login, Proof, RequestKey,
-    SendMessage, TokenHash, Update, UpdateRoom,
+    ResetPassword, SendMessage, TokenHash, Update, UpdateRoom,
 };
 pub use fingerprint::Fingerprint;
-pub use id::{AccountId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp};
+pub use id::{AccountId, MarkId, MessageId, MessageSeq, RequestId, RoomId, SessionId, Timestamp};
 pub use malformed::Malformed;
 pub use mention::{MAX_MENTIONS, mentionable};
 pub use merge::{
@@ -43,7 +43,7 @@ pub use outcome::{Outcome, Refusal};
 pub use search::{Phrase, SearchQuery, stands_alone, words};
 pub use signal::{Signal, SignalKind};
 pub use text::{Body, DeviceName, Glob, Password, Topic};
-pub use view::{Account, Conversation, Member, Message, Session};
+pub use view::{Account, AdministeredAccount, Conversation, Member, Message, Session};
 
 /// How many ids a call may name.
 pub const MAX_IDS: usize = 500;

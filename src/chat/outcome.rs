@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{
-    id::{MessageSeq, SessionId},
+    id::{MarkId, MessageSeq, SessionId},
     malformed::Malformed,
     view::{Account, Conversation, Message},
 };
@@ -57,6 +57,10 @@ pub enum Outcome {
         /// Whether as much went as one command removes, so that another should follow.
         more: bool,
     },
+    /// The account is as an operator wanted it.
+    Administered,
+    /// The mark stands in the log.
+    Marked(MarkId),
     /// What was new in it is taken over.
     Merged,
 }
@@ -94,6 +98,9 @@ pub enum Refusal {
     /// `BAD_CREDENTIALS`; never stored.
     #[error("the username or the password is wrong")]
     BadCredentials,
+    /// `ACCOUNT_DISABLED`: the password is right; never stored.
+    #[error("this account is disabled; ask whoever runs the servers")]
+    AccountDisabled,
     /// `REQUEST_ID_REUSED`.
     #[error("this request id was used for another call; choose a new one for every call")]
     RequestIdReused,
@@ -127,6 +134,7 @@ impl Refusal {
             Refusal::NoSuchSession => Some(22),
             Refusal::NoSession
             | Refusal::BadCredentials
+            | Refusal::AccountDisabled
             | Refusal::RequestIdReused
             | Refusal::BadField { .. }
             | Refusal::ProofNeeded => None,

@@ -16,6 +16,19 @@ pub struct Account {
     pub create_time: Timestamp,
 }
 
+/// An account as an operator sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdministeredAccount {
+    /// As everybody may see it.
+    pub account: Account,
+    /// Whether nobody may log in to it.
+    pub disabled: bool,
+    /// On how many devices it is logged in.
+    pub sessions: i64,
+    /// When the last of them was used; none if there is none.
+    pub last_used: Option<Timestamp>,
+}
+
 /// A message from one viewer's side.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {

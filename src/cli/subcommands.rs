@@ -199,6 +199,16 @@ pub enum Once {
         #[command(flatten)]
         whom: Whom,
     },
+    /// Read the tables of all servers that are in sync at one place in the log, and compare them. Run it on a
+    /// server's machine, as its user.
+    ///
+    /// Ends with 0 if they hold the same, and with 1 if they differ or a database file is damaged; the
+    /// first difference is named by its table and key. Chatting goes on meanwhile.
+    Verify {
+        /// Which server is asked.
+        #[command(flatten)]
+        whom: Whom,
+    },
     /// Let another server lead, which is in sync. Run it on a server's machine, as its user.
     Lead {
         /// The server's ID.
@@ -223,7 +233,7 @@ pub enum Once {
 impl Once {
     /// Whether it is done over a server's own socket, by whoever runs that server.
     pub(super) fn is_an_operators(&self) -> bool {
-        matches!(self, Once::Backup { .. } | Once::Lead { .. })
+        matches!(self, Once::Backup { .. } | Once::Verify { .. } | Once::Lead { .. })
     }
 }
 

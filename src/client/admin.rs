@@ -17,6 +17,9 @@ use crate::wire::admin::{self as proto, admin_service_client::AdminServiceClient
 /// A socket answers at once, or nobody listens.
 const CONNECT: Duration = Duration::from_secs(2);
 
+/// Accounts of a page.
+const PAGE: i32 = 200;
+
 /// See the file's header.
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -50,6 +53,15 @@ impl Admin {
         Ok(Parts { parts, admin: self.clone() })
     }
 
+    /// Has the tables of all servers in sync compared; takes as long as reading them does.
+    ///
+    /// # Errors
+    /// They could not be compared. That they differ is none.
+    pub async fn verify(&self) -> Result<proto::VerifyResponse, Error> {
+        let answer = self.service.clone().verify(proto::VerifyRequest {}).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
+    }
+
     /// Lets this server lead, and waits until it does.
     ///
     /// # Errors
@@ -57,6 +69,66 @@ impl Admin {
     pub async fn hand_over(&self, successor: u32) -> Result<HandedOver, Error> {
         let answer = self.service.clone().hand_over(proto::HandOverRequest { successor }).await;
         answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
+    }
+
+    /// All accounts whose name matches, as an operator sees them.
+    ///
+    /// # Errors
+    /// The pattern is none, or the server does not answer.
+    pub async fn accounts(&self, pattern: &str) -> Result<Vec<proto::AdministeredAccount>, Error> {
+        let (mut accounts, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let pattern = pattern.to_owned();
+            let request = proto::ListAccountsRequest { pattern, page_size: PAGE, page_token };
+            let answer = self.service.clone().list_accounts(request).await;
+            let page = answer.map_err(|status| self.error(&status))?.into_inner();
+            accounts.extend(page.accounts);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(accounts);
+            }
+        }
+    }
+
+    /// Gives an account another password; its sessions end.
+    ///
+    /// # Errors
+    /// It was refused, or its outcome is unknown: asking again does no harm.
+    pub async fn reset_password(&self, username: &str, password: &str) -> Result<(), Error> {
+        let (username, password) = (username.to_owned(), password.to_owned());
+        let request = proto::ResetPasswordRequest { username, password };
+        let answer = self.service.clone().reset_password(request).await;
+        answer.map(drop).map_err(|status| self.error(&status))
+    }
+
+    /// Lets nobody log in to an account; its sessions end.
+    ///
+    /// # Errors
+    /// As of [`Admin::reset_password`].
+    pub async fn disable(&self, username: &str) -> Result<(), Error> {
+        let request = proto::DisableAccountRequest { username: username.to_owned() };
+        let answer = self.service.clone().disable_account(request).await;
+        answer.map(drop).map_err(|status| self.error(&status))
+    }
+
+    /// Lets the user of a disabled account log in again.
+    ///
+    /// # Errors
+    /// As of [`Admin::reset_password`].
+    pub async fn enable(&self, username: &str) -> Result<(), Error> {
+        let request = proto::EnableAccountRequest { username: username.to_owned() };
+        let answer = self.service.clone().enable_account(request).await;
+        answer.map(drop).map_err(|status| self.error(&status))
+    }
+
+    /// Logs an account's devices out.
+    ///
+    /// # Errors
+    /// As of [`Admin::reset_password`].
+    pub async fn end_sessions(&self, username: &str) -> Result<(), Error> {
+        let request = proto::EndSessionsRequest { username: username.to_owned() };
+        let answer = self.service.clone().end_sessions(request).await;
+        answer.map(drop).map_err(|status| self.error(&status))
     }
 
     fn error(&self, status: &Status) -> Error {

@@ -320,16 +320,22 @@ impl Core {
         from > 0 && self.log.in_every_view_from(from, self.me())
     }
 
+    // A log may name servers that are configured no more, as where a backup is tried on a machine of its own:
+    // of those nothing is known.
+
     pub(super) fn is_live(&self, id: ServerId) -> bool {
-        self.peers[&id].is_live(self.now, self.settings.timing.failure_timeout)
+        let timeout = self.settings.timing.failure_timeout;
+        self.peers.get(&id).is_some_and(|peer| peer.is_live(self.now, timeout))
     }
 
     pub(super) fn is_dead(&self, id: ServerId) -> bool {
-        self.peers[&id].is_dead(self.now, self.settings.timing.failure_timeout)
+        let timeout = self.settings.timing.failure_timeout;
+        self.peers.get(&id).is_some_and(|peer| peer.is_dead(self.now, timeout))
     }
 
     pub(super) fn is_silent(&self, id: ServerId) -> bool {
-        self.peers[&id].is_silent(self.now, self.settings.timing.failure_timeout)
+        let timeout = self.settings.timing.failure_timeout;
+        self.peers.get(&id).is_some_and(|peer| peer.is_silent(self.now, timeout))
     }
 
     pub(super) fn others(&self) -> Vec<ServerId> {

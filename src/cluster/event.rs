@@ -380,6 +380,8 @@ pub struct PeerStatus {
     pub last: Option<Seq>,
     /// How long ago it answered.
     pub last_contact: Option<Duration>,
-    /// Why its messages are refused (another lineage, configuration, schema…), in words.
+    /// The version of its database schema; `None` if it never told.
+    pub schema_version: Option<u32>,
+    /// Why its messages are refused (another lineage, configuration…), in words.
     pub refused: Option<String>,
 }

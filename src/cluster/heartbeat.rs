@@ -192,14 +192,12 @@ impl Core {
         }
     }
 
+    /// Another database schema is no reason: a migration only adds, so that servers are upgraded one after
+    /// another while all of them serve. What an older one could not read, the room above does not write.
     fn why_refused(&self, report: &Report) -> Option<String> {
         let settings = &self.settings;
         if report.config_hash != settings.config_hash {
             return Some("it has another list of servers, policy or timing".to_owned());
-        }
-        if report.schema_version != settings.schema_version {
-            let (theirs, own) = (report.schema_version, settings.schema_version);
-            return Some(format!("its database schema is {theirs}, ours is {own}"));
         }
         if report.log_format != LOG_FORMAT {
             return Some(format!("its log format is {}, ours is {LOG_FORMAT}", report.log_format));
@@ -259,7 +257,7 @@ impl Core {
         if id == self.me() {
             return true;
         }
-        let report = self.peers[&id].report.as_ref();
+        let report = self.peers.get(&id).and_then(|peer| peer.report.as_ref());
         let votes = |report: &Report| report.mode != Mode::Blank || self.everyone_is_reachable();
         self.is_live(id) && report.is_some_and(votes)
     }

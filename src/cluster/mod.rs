@@ -18,7 +18,7 @@
 //!   when it was sent. DEAD is two refused connects or the last words of a life; SILENT is a heartbeat
 //!   unanswered for the failure timeout. Both are about one life, and a sign of life voids them, as does
 //!   seeing that server taken into a view. A new life of another process is introduced by its report. Who
-//!   has another configuration, format or history is refused: neither its promise nor its lead concerns
+//!   has another configuration, log format or history (but not: another database schema) is refused: neither its promise nor its lead concerns
 //!   anybody. What a leader says is committed counts for the life that it was said to, and for no other. A heartbeat that others of its life have overtaken tells how its sender was, and is only answered.
 //!   Nobody waits for a heartbeat to look (`probe`): a peer is suspected when a stream with it ended, when a
 //!   message that may be old voided what was found, when a candidate asks for a promise against it, and

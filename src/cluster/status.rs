@@ -125,6 +125,7 @@ impl Core {
                 mode: report.map(|report| report.mode),
                 serving: report.is_some_and(|report| report.serving) && self.is_live(*id),
                 last: report.and_then(|report| report.last).map(|last| last.seq),
+                schema_version: report.map(|report| report.schema_version),
                 last_contact: peer.contact().map(|at| now.0.saturating_sub(at.0)),
                 refused: peer.refused.clone(),
             };

@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
-use tonic::Status;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Status, Streaming};
 
 use super::link::Caller;
 use crate::{
+    chat::{MarkId, Username},
     cluster::{Seq, ServerId},
-    wire::cluster::{self as proto, Envelope},
+    wire::cluster::{
+        self as proto, Envelope, administer_request::Action, compare_tables_request::Question,
+    },
 };
 
 /// An election may come in between.
@@ -62,6 +66,48 @@ impl Errand {
         let request = proto::HandOverRequest { envelope, successor: to.0 };
         let mut client = self.caller.operations.clone();
         answered(client.hand_over(self.caller.request(request))).await.map(drop)
+    }
+
+    /// Changes an account.
+    ///
+    /// # Errors
+    /// It does not lead, does not know the account, or does not answer.
+    pub async fn administer(&self, username: &Username, action: Action) -> Result<(), Status> {
+        let request = proto::AdministerRequest {
+            envelope: Some(self.envelope.clone()),
+            username: username.to_string(),
+            action: Some(action),
+        };
+        let mut client = self.caller.operations.clone();
+        answered(client.administer(self.caller.request(request))).await.map(drop)
+    }
+
+    /// Writes a mark into the log; returns its place.
+    ///
+    /// # Errors
+    /// It does not lead, or does not answer.
+    pub async fn mark(&self, mark: MarkId) -> Result<Seq, Status> {
+        let (envelope, mark) = (Some(self.envelope.clone()), mark.0.to_vec().into());
+        let mut client = self.caller.operations.clone();
+        let request = proto::MarkRequest { envelope, mark };
+        answered(client.mark(self.caller.request(request))).await.map(|answer| answer.seq)
+    }
+
+    /// Asks about its tables, and returns its answers, for as long as there are questions.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn compare_tables(
+        &self,
+        questions: impl Stream<Item = Question> + Send + 'static,
+    ) -> Result<Streaming<proto::CompareTablesResponse>, Status> {
+        let envelope = self.envelope.clone();
+        let requests = questions.map(move |question| proto::CompareTablesRequest {
+            envelope: Some(envelope.clone()),
+            question: Some(question),
+        });
+        let mut client = self.caller.operations.clone();
+        answered(client.compare_tables(self.caller.request(requests))).await
     }
 }
 

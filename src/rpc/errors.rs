@@ -44,6 +44,7 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
         }
         Refusal::NoSession => (Code::Unauthenticated, "NO_SESSION"),
         Refusal::BadCredentials => (Code::Unauthenticated, "BAD_CREDENTIALS"),
+        Refusal::AccountDisabled => (Code::PermissionDenied, "ACCOUNT_DISABLED"),
         Refusal::RequestIdReused => (Code::InvalidArgument, "REQUEST_ID_REUSED"),
         Refusal::BadField { field, malformed } => return bad_field(field, malformed),
         Refusal::ProofNeeded => return internal("a proof of the password was lost on the way"),
@@ -156,6 +157,42 @@ pub(super) fn another_leads(wanted: ServerId, leads: Option<ServerId>) -> Status
     let words =
         format!("server {wanted} did not come to lead, {leads}; look at its log, try again");
     with_reason(Code::Aborted, words, "ANOTHER_LEADS")
+}
+
+/// One comparison is enough.
+pub(super) fn comparing_already() -> Status {
+    let words = "the servers are being compared already; wait for that to end";
+    with_reason(Code::Aborted, words, "BUSY")
+}
+
+/// The servers were never at the same place when they were looked at.
+pub(super) fn no_common_place() -> Status {
+    let words = "the servers were not at one place in the log together; try again in a moment";
+    with_reason(Code::Aborted, words, "BUSY")
+}
+
+/// The tables of servers with different programs have different columns.
+pub(super) fn schemas_differ() -> Status {
+    let words = "the servers run different versions; upgrade them all, then compare";
+    with_reason(Code::FailedPrecondition, words, "VERSIONS_DIFFER")
+}
+
+/// Some server could not read what is wanted.
+pub(super) fn too_old(ids: &[ServerId]) -> Status {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let words = format!("an older version runs on server {}; upgrade it first", ids.join(", "));
+    with_reason(Code::FailedPrecondition, words, "VERSIONS_DIFFER")
+}
+
+/// A server in sync did not take part in a comparison.
+pub(super) fn not_compared(id: ServerId, problem: &str) -> Status {
+    let words = format!("server {id} cannot be compared: {problem}");
+    with_reason(Code::Aborted, words, "NOT_COMPARED")
+}
+
+/// What another server said.
+pub(super) fn passed_on(id: ServerId, status: &Status) -> Status {
+    not_compared(id, status.message())
 }
 
 /// Whether another moment, or another leader, may bring an answer. For what may be asked twice.

@@ -22,6 +22,7 @@ mod replication;
 mod sessions;
 mod signs;
 mod status;
+mod tables;
 mod trailers;
 mod uses;
 
@@ -29,6 +30,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::{Router, Server};
 use tonic_health::ServingStatus;
@@ -133,13 +135,18 @@ pub fn routers(
         cluster: config.cluster.name.clone(),
         others: config.servers.keys().copied().filter(|other| *other != id).collect(),
     };
-    let operations = operations::Operations { context: context.clone(), members: members.clone() };
+    let operations = operations::Operations {
+        context: context.clone(),
+        members: members.clone(),
+        stop: stop.clone(),
+    };
     let admin = admin::Administration {
         context: context.clone(),
         operations: operations.clone(),
         id,
         cluster: config.cluster.name.clone(),
         disk_reserve: config.storage.reserve_bytes,
+        comparing: Arc::new(Semaphore::new(1)),
         stop: stop.clone(),
     };
     let replication = replication::Replication { node: node.clone(), members, stop: stop.clone() };

@@ -7,6 +7,10 @@
 //! **May not** read the environment, install signal handlers or end the process: the caller owns the
 //! configuration, the stop signal and, in tests, the port.
 
+/// The guide for operators.
+#[doc = include_str!("../docs/operate.md")]
+pub mod guide {}
+
 mod housekeeping;
 mod indexing;
 mod socket;

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -48,7 +49,9 @@ impl Folder {
     /// Makes the folder where it is missing, and locks it.
     pub(super) fn hold(root: &Path) -> Result<Folder, StoreError> {
         let doing = || format!("open the data folder {}", root.display());
-        fs::create_dir_all(root).map_err(StoreError::io(doing()))?;
+        // It holds everybody's messages and the hashes of their passwords: it is for its owner alone.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+        made.map_err(StoreError::io(doing()))?;
         let root = fs::canonicalize(root).map_err(StoreError::io(doing()))?;
         let lock = File::options()
             .create(true)

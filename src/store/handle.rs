@@ -12,6 +12,7 @@ use std::{
 use diesel::SqliteConnection;
 
 use super::{
+    compare::Marks,
     connection,
     error::StoreError,
     folder::{self, DivergedFile, Folder},
@@ -96,6 +97,7 @@ impl Store {
             local: Mutex::new(local),
             generation: AtomicU64::new(generation),
             committed: AtomicU64::new(end),
+            marks: Marks::default(),
             pool: Pool::new(options.readers, search.clone()),
             search,
         });
@@ -169,6 +171,10 @@ impl Store {
         self.shared.folder.staging_path(name)
     }
 
+    pub(super) fn marks(&self) -> &Marks {
+        &self.shared.marks
+    }
+
     #[cfg(test)]
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
@@ -209,6 +215,7 @@ pub(super) struct Shared {
     /// The end of the log that is committed.
     committed: AtomicU64,
     pool: Pool,
+    pub(super) marks: Marks,
     pub(super) search: Arc<Search>,
 }
 

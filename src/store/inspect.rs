@@ -12,7 +12,7 @@ use super::{connection, error::StoreError, local};
 const TABLES: [&str; 17] = [
     "SELECT 'account ' || hex(account_id) || ' ' || username || ' ' || password_hash || ' v'
         || password_version || ' at ' || password_position || ' ' || create_time || ' deleted='
-        || deleted AS line FROM accounts",
+        || deleted || ' disabled=' || disabled_changes AS line FROM accounts",
     "SELECT 'alias ' || old_name || ' ' || hex(account_id) AS line
         FROM aliases JOIN accounts ON id = account",
     "SELECT 'session ' || hex(s.session_id) || ' ' || a.username || ' ' || s.device_name || ' '

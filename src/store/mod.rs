@@ -21,6 +21,7 @@
 mod aliases;
 mod apply;
 mod backup;
+mod compare;
 mod connection;
 mod digest;
 mod error;
@@ -47,6 +48,7 @@ mod thread;
 mod writer;
 
 pub use backup::{Backup, BackupError, BackupHeader, NewBackup};
+pub use compare::{AwaitedMark, PageRows, RowDigest, TablePage, TableView};
 pub use connection::SCHEMA_VERSION;
 pub use error::StoreError;
 pub use folder::{DivergedFile, reset};

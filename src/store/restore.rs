@@ -7,6 +7,8 @@
 
 use std::path::PathBuf;
 
+use tempfile::TempPath;
+
 use super::{
     backup::{Backup, BackupError, BackupHeader},
     error::StoreError,
@@ -56,6 +58,8 @@ impl Restore {
             return Err(BackupError::HoldsData(self.data_dir.clone()));
         }
         let staged = folder.staging_path("restored")?;
+        // It goes with every failure.
+        let staged = TempPath::try_from_path(staged).map_err(StoreError::io("stage a backup"))?;
         backup.extract_to(&staged)?;
         let facts = check_content(&backup, &staged)?;
         let aside = folder::reset_held(&folder, self.fresh_uuid)?;
@@ -63,8 +67,9 @@ impl Restore {
         let state = LocalState { uuid: self.fresh_uuid, ..local.state().clone() };
         local.persist(&state.with_an_old_log(self.id, facts.lineage, facts.position.epoch))?;
         let generation = folder.make_generation()?;
-        std::fs::rename(&staged, folder.database(generation))
-            .map_err(StoreError::io("move the restored database into place"))?;
+        staged.persist(folder.database(generation)).map_err(|failed| {
+            StoreError::io("move the restored database into place")(failed.error)
+        })?;
         folder.switch_to(generation)?;
         Ok(Restored { header: backup.header().clone(), aside })
     }

@@ -35,6 +35,7 @@ pub(super) struct AccountRow {
     pub(super) create_time: i64,
     pub(super) deleted: bool,
     pub(super) password_position: i64,
+    pub(super) disabled_changes: i64,
 }
 
 #[derive(Queryable, Selectable, Insertable, Clone)]
@@ -102,6 +103,16 @@ pub(super) struct MessageRow {
 }
 
 impl AccountRow {
+    /// Whether its user may be there.
+    pub(super) fn lets_in(&self) -> bool {
+        !self.deleted && !self.is_disabled()
+    }
+
+    /// Whether nobody may log in to it.
+    pub(super) fn is_disabled(&self) -> bool {
+        self.disabled_changes % 2 == 1
+    }
+
     pub(super) fn public_id(&self) -> Result<AccountId, StoreError> {
         AccountId::from_slice(&self.account_id).ok_or_else(|| malformed("account id"))
     }

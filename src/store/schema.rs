@@ -13,6 +13,7 @@ table! {
         create_time -> BigInt,
         deleted -> Bool,
         password_position -> BigInt,
+        disabled_changes -> BigInt,
     }
 }
 

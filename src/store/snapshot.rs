@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types::Text};
+use diesel::{QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query, sql_types::Text};
 
 use super::{
     connection::{check_content, number, open_unchecked},
@@ -45,18 +45,27 @@ pub(super) fn most_bytes(database: &Path) -> Result<u64, StoreError> {
 /// Checks every page of a received snapshot, and returns its place in the log. Blocks for as long as
 /// reading the whole file takes.
 pub fn verify_snapshot(path: &Path) -> Result<Position, StoreError> {
+    let mut connection = open_unchecked(path)?;
+    check_content(&mut connection, path)?;
+    check_pages(&mut connection, path)?;
+    position(path)
+}
+
+/// Whether every page is sound, and the indexes say what the tables say.
+pub(super) fn check_pages(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Finding {
         #[diesel(sql_type = Text)]
         integrity_check: String,
     }
-    let mut connection = open_unchecked(path)?;
-    check_content(&mut connection, path)?;
     let findings: Vec<Finding> = sql_query("PRAGMA integrity_check(1)")
-        .load(&mut connection)
+        .load(connection)
         .map_err(|error| StoreError::damaged(path, error))?;
     match findings.first() {
-        Some(finding) if finding.integrity_check == "ok" => position(path),
+        Some(finding) if finding.integrity_check == "ok" => Ok(()),
         Some(finding) => Err(StoreError::damaged(path, &finding.integrity_check)),
         None => Err(StoreError::damaged(path, "its check says nothing")),
     }

@@ -12,7 +12,7 @@ use super::{
     log::{self, Head},
 };
 use crate::{
-    chat::{Change, Outcome, Refusal},
+    chat::{Change, MarkId, Outcome, Refusal},
     cluster::{Entry, Hash, LogSummary, Payload, Seq},
     failpoint::{self, Point},
 };
@@ -38,6 +38,8 @@ pub struct Writer {
     /// Where it stood when the transaction began; outer `None` when none is open.
     before: Option<Option<Head>>,
     memory: Memory,
+    /// Marks of the open transaction.
+    marks: Vec<MarkId>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -52,7 +54,8 @@ impl Writer {
         shared: Arc<Shared>,
     ) -> Result<Writer, StoreError> {
         let head = log::head(&mut connection)?;
-        Ok(Writer { connection, shared, head, before: None, memory: Memory::default() })
+        let (memory, marks) = (Memory::default(), Vec::new());
+        Ok(Writer { connection, shared, head, before: None, memory, marks })
     }
 
     /// Applies and logs these entries in the open transaction; begins one if none is open.
@@ -78,6 +81,9 @@ impl Writer {
             .batch_execute("COMMIT")
             .map_err(StoreError::database("commit; whether it is on the disk is unknown"))?;
         self.shared.note_committed(self.head.map_or(0, |head| head.last.seq));
+        for mark in self.marks.drain(..) {
+            self.shared.marks.reached(mark, &self.shared.database());
+        }
         Ok(())
     }
 
@@ -86,6 +92,7 @@ impl Writer {
         let Some(before) = self.before.take() else { return Ok(()) };
         self.head = before;
         self.memory = Memory::default();
+        self.marks.clear();
         self.connection.batch_execute("ROLLBACK").map_err(StoreError::database("roll back"))
     }
 
@@ -182,6 +189,9 @@ impl Writer {
                 let memory = &mut self.memory;
                 let done = apply::apply(&mut self.connection, memory, entry, payload, digest)?;
                 digest = done.digest;
+                if let Ok(Outcome::Marked(mark)) = &done.result {
+                    self.marks.push(*mark);
+                }
                 applied.results.push((entry.seq, done.result));
                 applied.changes.extend(done.changes);
             }

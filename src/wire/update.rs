@@ -14,8 +14,8 @@ use thiserror::Error;
 use super::log as wire;
 use crate::chat::{
     AccountId, Body, Command, ConversationName, CreateAccount, DeviceName, Expire, Fingerprint,
-    Login, MessageId, Proof, RequestId, RequestKey, SendMessage, SessionId, Timestamp, TokenHash,
-    Update, Username,
+    Login, MarkId, MessageId, Proof, RequestId, RequestKey, SendMessage, SessionId, Timestamp,
+    TokenHash, Update, Username,
 };
 
 /// An update of the log cannot be read.
@@ -85,9 +85,12 @@ fn encode_command(command: &Command) -> wire::update::Command {
             device_name: login.device_name.as_str().into(),
         }),
         Command::Logout => Wire::Logout(wire::Logout {}),
-        Command::EndSession(_) | Command::ChangePassword(_) | Command::DeleteAccount(_) => {
-            accounts::encode(command)
-        }
+        Command::EndSession(_)
+        | Command::ChangePassword(_)
+        | Command::DeleteAccount(_)
+        | Command::ResetPassword(_)
+        | Command::SetDisabled { .. }
+        | Command::EndSessions(_) => accounts::encode(command),
         Command::SendMessage(send) => Wire::SendMessage(wire::SendMessage {
             conversation: send.conversation.to_string(),
             body: send.body.as_str().into(),
@@ -109,6 +112,7 @@ fn encode_command(command: &Command) -> wire::update::Command {
             requests_before_micros: expire.requests_before.0,
             deleted_before_micros: expire.deleted_before.0,
         }),
+        Command::Mark(mark) => Wire::Mark(wire::Mark { mark: mark.0.to_vec() }),
         Command::Merge(merge) => Wire::Merge(merge::encode(merge)),
         command => rooms::encode(command),
     }
@@ -125,6 +129,9 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
         }
         Wire::ChangePassword(change) => accounts::decode_change(change)?,
         Wire::DeleteAccount(delete) => accounts::decode_delete(&delete)?,
+        Wire::ResetPassword(reset) => accounts::decode_reset(reset)?,
+        Wire::SetDisabled(set) => accounts::decode_set_disabled(&set)?,
+        Wire::EndSessions(end) => accounts::decode_end_sessions(&end)?,
         Wire::SendMessage(send) => Command::SendMessage(SendMessage {
             conversation: conversation(&send.conversation)?,
             body: Body::parse(send.body).map_err(|_| unreadable("body"))?,
@@ -147,6 +154,7 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
             requests_before: Timestamp(expire.requests_before_micros),
             deleted_before: Timestamp(expire.deleted_before_micros),
         }),
+        Wire::Mark(mark) => Command::Mark(id(&mark.mark, MarkId::from_slice, "mark")?),
         Wire::Merge(merge) => Command::Merge(Box::new(merge::decode(merge)?)),
         command => rooms::decode(command)?,
     })

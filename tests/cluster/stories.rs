@@ -218,6 +218,9 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
         ("outrun", [leader, behind, millis]) => {
             outrun(world, server(leader)?, server(behind)?, number(millis)?);
         }
+        ("schema", [id, version]) => {
+            world.node(server(id)?).schema = number(version)? as u32;
+        }
         ("spoil", [id]) => world.node(server(id)?).spoiled = true,
         ("wipe", [id]) => world.wipe(server(id)?, false),
         ("reset", [id]) => world.wipe(server(id)?, true),
@@ -230,6 +233,7 @@ fn do_act(world: &mut World, act: &str, rest: &[&str]) -> Result<(), String> {
         }
         ("copy", [id]) => world.keep_copy(server(id)?),
         ("put-back", [id]) => world.put_copy_back(server(id)?).ok_or("there is no copy")?,
+        ("restore", [id]) => world.restore_copy(server(id)?).ok_or("there is no copy")?,
         ("vanish", [id]) => world.vanish(server(id)?),
         ("ended", [id, peer]) => {
             let peer = server(peer)?;

@@ -89,6 +89,7 @@ impl Walks {
         } else {
             walk.fails = walk.chance.percent(15);
             // Chance of its own, so that the walks without it stay what they are.
+            walk.restores = seed % 5 == 2;
             walk.hand_overs = (seed % 5 == 1).then_some(Chance(!seed));
         }
         let result = catch_unwind(AssertUnwindSafe(|| walk.go(shows_at_the_end(self.mutant))));
@@ -144,6 +145,8 @@ struct Walk<'a> {
     disks: bool,
     forces: bool,
     fails: bool,
+    /// A lost disk is not empty: an operator put a backup there.
+    restores: bool,
     /// An operator asks leaders to hand over, now and then.
     hand_overs: Option<Chance>,
     /// How many percent of the choices are faults.
@@ -183,6 +186,7 @@ impl<'a> Walk<'a> {
             disks,
             forces,
             fails,
+            restores: false,
             hand_overs: None,
             faults,
             fair,
@@ -399,6 +403,11 @@ impl<'a> Walk<'a> {
     /// One disk a walk is lost, or becomes what it was once.
     fn wipe(&mut self, id: ServerId) {
         if self.wiped || self.world.is_up(id) {
+            return;
+        }
+        if self.restores && self.world.restore_copy(id).is_some() {
+            self.wiped = true;
+            self.world.start(id);
             return;
         }
         if self.images && !self.world.bears_the_old_copy(id) {

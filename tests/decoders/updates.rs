@@ -3,8 +3,8 @@
 use chinwag::{
     chat::{
         AccountId, Body, ChangePassword, Command, ConversationName, CreateAccount, DeviceName,
-        Expire, Fingerprint, Login, MessageId, Proof, RequestId, RequestKey, SendMessage,
-        SessionId, Timestamp, TokenHash, Update, Username,
+        Expire, Fingerprint, Login, MarkId, MessageId, Proof, RequestId, RequestKey, ResetPassword,
+        SendMessage, SessionId, Timestamp, TokenHash, Update, Username,
     },
     wire::update::{decode, encode},
 };
@@ -103,6 +103,16 @@ fn command() -> impl Strategy<Value = Command> {
         (conversation(), any::<i64>())
             .prop_map(|(conversation, seq)| Command::MarkRead { conversation, seq }),
         any::<[u8; 16]>().prop_map(|id| Command::TouchSession(SessionId(id))),
+        any::<[u8; 16]>().prop_map(|id| Command::Mark(MarkId(id))),
+        (any::<[u8; 16]>(), "\\PC{0,90}").prop_map(|(account, password_hash)| {
+            let account = AccountId(account);
+            Command::ResetPassword(ResetPassword { account, password_hash })
+        }),
+        any::<([u8; 16], bool)>().prop_map(|(account, disabled)| Command::SetDisabled {
+            account: AccountId(account),
+            disabled,
+        }),
+        any::<[u8; 16]>().prop_map(|id| Command::EndSessions(AccountId(id))),
         any::<(i64, i64)>().prop_map(|(requests, deleted)| {
             Command::Expire(Expire {
                 requests_before: Timestamp(requests),

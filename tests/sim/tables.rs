@@ -62,7 +62,7 @@ impl Lines<'_> {
     fn accounts(&mut self) {
         for account in self.model.accounts.values() {
             self.line(format!(
-                "account {} {} {} v{} at {} {} deleted={}",
+                "account {} {} {} v{} at {} {} deleted={} disabled=0",
                 hex(&account.id.0),
                 account.name,
                 account.hash,

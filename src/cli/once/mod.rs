@@ -5,6 +5,7 @@ mod handler;
 mod secrets;
 mod tail;
 
+pub(super) use secrets::{ask, password_file};
 use tokio::io::{AsyncBufRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{

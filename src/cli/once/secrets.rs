@@ -91,11 +91,13 @@ fn missing(which: Which) -> &'static str {
     }
 }
 
-fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+/// Asks a person.
+pub(in crate::cli) fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(input)
 }
 
-fn password_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
+/// The first line of a file.
+pub(in crate::cli) fn password_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let bytes = fs::read(path).map(Zeroizing::new).map_err(|error| {
         Failure::Usage(format!("cannot read the password from {}: {error}", path.display()))
     })?;

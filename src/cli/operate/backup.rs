@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Report;
 use crate::{
-    cli::exit::Failure,
+    cli::exit::{Exit, Failure},
     client::Admin,
     store::{BackupError, BackupHeader, NewBackup},
     wire::admin::{self as proto, backup_response::Part},
@@ -46,7 +46,7 @@ fn report(file: &Path, header: &BackupHeader) -> Report {
         "time": time,
         "bytes": bytes,
     });
-    Report { words, object }
+    Report { words, objects: vec![object], exit: Exit::Ok }
 }
 
 fn line(header: proto::BackupHeader) -> BackupHeader {

@@ -4,9 +4,11 @@
 //! who runs the server can open; so they are run on one of the servers' machines, by that user. Which
 //! server it is matters little: it asks the leader where need be.
 
+mod accounts;
 mod backup;
 mod restore;
 mod server;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +26,9 @@ use crate::{
     config::Config,
 };
 
-pub use server::{Place, Restore, ServerCommand, run_server};
+pub use server::{
+    Admin as AdminArguments, AdminCommand, Place, Restore, ServerCommand, run_server,
+};
 
 /// The socket's name in a server's data folder.
 const SOCKET: &str = "admin.sock";
@@ -33,10 +37,10 @@ const SOCKET: &str = "admin.sock";
 #[derive(Debug, Default, Args)]
 pub struct Whom {
     /// Ask this one of the configured servers; otherwise the first that runs on this machine.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", global = true)]
     pub id: Option<u32>,
     /// Ask the server with this socket, which lies in its data folder as `admin.sock`.
-    #[arg(long, value_name = "FILE", conflicts_with = "id")]
+    #[arg(long, value_name = "FILE", conflicts_with = "id", global = true)]
     pub socket: Option<PathBuf>,
 }
 
@@ -86,7 +90,15 @@ async fn connect(socket: &Path) -> Result<Admin, Failure> {
 /// Says what was done, in words or as an object.
 struct Report {
     words: String,
-    object: serde_json::Value,
+    objects: Vec<serde_json::Value>,
+    exit: Exit,
+}
+
+impl Report {
+    /// One object a line.
+    fn lines(&self) -> String {
+        self.objects.iter().map(|object| format!("{object}\n")).collect()
+    }
 }
 
 /// Does what the client was asked for.
@@ -98,6 +110,7 @@ pub(super) async fn run(
     let config = || arguments.config();
     let done = match once {
         Once::Backup { file, whom } => backup::take(&whom.reach(config).await?, file).await,
+        Once::Verify { whom } => verify::compare(&whom.reach(config).await?).await,
         Once::Lead { server, whom } => lead(&whom.reach(config).await?, *server).await,
         other => unreachable!("{other:?} is no operator's"),
     };
@@ -121,7 +134,7 @@ async fn lead(admin: &Admin, server: u32) -> Result<Report, Failure> {
         "epoch": epoch,
         "led_before": led_before,
     });
-    Ok(Report { words, object })
+    Ok(Report { words, objects: vec![object], exit: Exit::Ok })
 }
 
 async fn tell(
@@ -130,12 +143,12 @@ async fn tell(
     to: &mut (impl AsyncWrite + Unpin),
 ) -> Result<Exit, Failure> {
     let said = match (&done, in_json) {
-        (Ok(report), true) => format!("{}\n", report.object),
+        (Ok(report), true) => report.lines(),
         (Ok(report), false) => format!("{}\n", report.words),
         (Err(failure), true) => json::failure(failure),
         (Err(_), false) => String::new(),
     };
     to.write_all(said.as_bytes()).await.map_err(output)?;
     to.flush().await.map_err(output)?;
-    done.map(|_| Exit::Ok)
+    done.map(|report| report.exit)
 }

@@ -2,7 +2,7 @@
 
 use super::{Report, server::Restore};
 use crate::{
-    cli::exit::Failure,
+    cli::exit::{Exit, Failure},
     cluster::ServerId,
     config::Config,
     store::{self, BackupHeader, Restored},
@@ -39,5 +39,5 @@ fn report(restored: &Restored, id: ServerId) -> Report {
         "time": time,
         "aside": restored.aside.as_ref().map(|path| path.display().to_string()),
     });
-    Report { words, object }
+    Report { words, objects: vec![object], exit: Exit::Ok }
 }

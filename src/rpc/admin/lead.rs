@@ -22,14 +22,19 @@ impl Administration {
             true => successor == self.id,
             false => now.leader == Some(successor),
         };
-        let led_before = leads(&self.node().standing());
+        let before = self.node().standing();
+        let led_before = leads(&before);
         if !led_before {
             self.ask_leader(&ForLeader::HandOver(successor)).await?;
         }
+        let somebody_new =
+            |now: &Standing| now.epoch > before.epoch && (now.serving || now.leader.is_some());
         let mut standing = self.node().watch();
-        let leads = standing.wait_for(leads);
-        match timeout(PATIENCE, leads).await {
-            Ok(Ok(now)) => Ok(HandOverResponse { epoch: now.epoch.to_string(), led_before }),
+        let decided = standing.wait_for(|now| leads(now) || somebody_new(now));
+        match timeout(PATIENCE, decided).await {
+            Ok(Ok(now)) if leads(&now) => {
+                Ok(HandOverResponse { epoch: now.epoch.to_string(), led_before })
+            }
             _ => Err(errors::another_leads(successor, self.node().standing().leader)),
         }
     }

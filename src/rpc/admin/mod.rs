@@ -10,12 +10,18 @@
 //! **Where it is done.** An operator need not know who leads. What concerns the whole cluster goes from here to
 //! the leader (`OperationService`), whose secret or certificates are the servers' own.
 
+mod accounts;
 mod backup;
+mod difference;
 mod lead;
+mod verify;
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -23,13 +29,16 @@ use tonic::{Request, Response, Status};
 use super::{
     context::Context,
     errors,
-    operations::{ForLeader, Operations},
+    operations::{Change, ForLeader, Operations},
 };
 use crate::{
     cluster::{Seq, ServerId},
     node::NodeHandle,
     peers::Errand,
-    wire::admin::{self as proto, admin_service_server::AdminService},
+    wire::{
+        admin::{self as proto, admin_service_server::AdminService},
+        cluster::{EndSessions, administer_request::Action},
+    },
 };
 
 /// How long an operator waits for a leader, or for this server to catch up.
@@ -47,6 +56,8 @@ pub(super) struct Administration {
     pub(super) cluster: String,
     /// Free disk space that is not to be touched, in bytes.
     pub(super) disk_reserve: u64,
+    /// One comparison of the servers at a time.
+    pub(super) comparing: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
 }
 
@@ -102,6 +113,15 @@ async fn ask(errand: &Errand, what: &ForLeader) -> Result<Seq, Status> {
     match what {
         ForLeader::Barrier => errand.barrier().await,
         ForLeader::HandOver(successor) => errand.hand_over(*successor).await.map(|()| 0),
+        ForLeader::Mark(mark) => errand.mark(*mark).await,
+        ForLeader::Administer(username, change) => {
+            let action = match change.clone() {
+                Change::Password(hash) => Action::PasswordHash(hash),
+                Change::Disabled(disabled) => Action::Disabled(disabled),
+                Change::EndSessions => Action::EndSessions(EndSessions {}),
+            };
+            errand.administer(username, action).await.map(|()| 0)
+        }
     }
 }
 
@@ -116,11 +136,59 @@ impl AdminService for Administration {
         Ok(Response::new(Box::pin(self.take_backup().await?)))
     }
 
+    async fn verify(
+        &self,
+        _: Request<proto::VerifyRequest>,
+    ) -> Result<Response<proto::VerifyResponse>, Status> {
+        self.compare_servers().await.map(Response::new)
+    }
+
     async fn hand_over(
         &self,
         request: Request<proto::HandOverRequest>,
     ) -> Result<Response<proto::HandOverResponse>, Status> {
         let successor = ServerId(request.into_inner().successor);
         self.let_lead(successor).await.map(Response::new)
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<proto::ListAccountsRequest>,
+    ) -> Result<Response<proto::ListAccountsResponse>, Status> {
+        self.accounts(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<proto::ResetPasswordRequest>,
+    ) -> Result<Response<proto::ResetPasswordResponse>, Status> {
+        let proto::ResetPasswordRequest { username, password } = request.into_inner();
+        let change = Change::Password(self.hash(password).await?);
+        self.change(&username, change).await?;
+        Ok(Response::new(proto::ResetPasswordResponse {}))
+    }
+
+    async fn disable_account(
+        &self,
+        request: Request<proto::DisableAccountRequest>,
+    ) -> Result<Response<proto::DisableAccountResponse>, Status> {
+        self.change(&request.into_inner().username, Change::Disabled(true)).await?;
+        Ok(Response::new(proto::DisableAccountResponse {}))
+    }
+
+    async fn enable_account(
+        &self,
+        request: Request<proto::EnableAccountRequest>,
+    ) -> Result<Response<proto::EnableAccountResponse>, Status> {
+        self.change(&request.into_inner().username, Change::Disabled(false)).await?;
+        Ok(Response::new(proto::EnableAccountResponse {}))
+    }
+
+    async fn end_sessions(
+        &self,
+        request: Request<proto::EndSessionsRequest>,
+    ) -> Result<Response<proto::EndSessionsResponse>, Status> {
+        self.change(&request.into_inner().username, Change::EndSessions).await?;
+        Ok(Response::new(proto::EndSessionsResponse {}))
     }
 }

@@ -6,6 +6,7 @@
 
 mod account;
 mod acknowledge;
+mod administer;
 mod audiences;
 mod departure;
 mod edit;
@@ -92,6 +93,14 @@ fn carry_out(context: &mut Context<'_>, update: &Update) -> Result<Outcome, Stop
     match &update.command {
         Command::TouchSession(session) => session::touch(context, *session),
         Command::Expire(expire) => expire::expire(context, expire),
+        Command::ResetPassword(reset) => {
+            administer::reset_password(context, reset.account, &reset.password_hash)
+        }
+        Command::SetDisabled { account, disabled } => {
+            administer::set_disabled(context, *account, *disabled)
+        }
+        Command::EndSessions(account) => administer::end_sessions(context, *account),
+        Command::Mark(mark) => Ok(Outcome::Marked(*mark)),
         Command::Merge(merge) => merge::merge(context, merge),
         Command::CreateAccount(_) | Command::Login(_) => {
             requests::once(context, update, None, |context| begin(context, &update.command))

@@ -89,9 +89,13 @@ fn writes_people(command: &Command) -> bool {
         | Command::ChangePassword(_)
         | Command::DeleteAccount(_)
         | Command::TouchSession(_)
+        | Command::ResetPassword(_)
+        | Command::SetDisabled { .. }
+        | Command::EndSessions(_)
         | Command::Expire(_)
         | Command::Merge(_) => true,
-        Command::SendMessage(_)
+        Command::Mark(_)
+        | Command::SendMessage(_)
         | Command::DeleteMessages(_)
         | Command::AcknowledgeMessages(_)
         | Command::MarkRead { .. }

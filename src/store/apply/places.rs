@@ -130,6 +130,10 @@ fn writes_places(command: &Command) -> bool {
         | Command::Logout
         | Command::EndSession(_)
         | Command::ChangePassword(_)
-        | Command::TouchSession(_) => false,
+        | Command::ResetPassword(_)
+        | Command::SetDisabled { .. }
+        | Command::EndSessions(_)
+        | Command::TouchSession(_)
+        | Command::Mark(_) => false,
     }
 }

@@ -107,6 +107,8 @@ fn to_keep(result: &Result<Outcome, Refusal>, subject: i64) -> Option<Kind> {
             | Outcome::RoomChanged
             | Outcome::SessionTouched
             | Outcome::Expired { .. }
+            | Outcome::Administered
+            | Outcome::Marked(_)
             | Outcome::Merged,
         ) => Kind::Done(true),
         Err(refusal) => Kind::Refusal(refusal.number()?),

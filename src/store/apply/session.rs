@@ -30,7 +30,7 @@ pub(super) struct Actor {
 pub(super) fn actor(context: &mut Context<'_>, update: &Update) -> Result<Arc<Actor>, Stop> {
     let id = update.session.ok_or(Refusal::NoSession)?;
     let actor = context.memory.people.actor(context.connection, id)?.ok_or(Refusal::NoSession)?;
-    let ended = actor.session.end_time.is_some() || actor.account.deleted;
+    let ended = actor.session.end_time.is_some() || !actor.account.lets_in();
     if ended && !(ends_itself(update) && requests::is_known(context, update, &actor.account)?) {
         return Err(Refusal::NoSession.into());
     }
@@ -51,6 +51,9 @@ pub(super) fn login(context: &mut Context<'_>, login: &Login) -> Result<Outcome,
     let account = rows::account_by_id(context.connection, login.proof.account)?
         .filter(|account| proves(&login.proof, account))
         .ok_or(Refusal::BadCredentials)?;
+    if account.is_disabled() {
+        return Err(Refusal::AccountDisabled.into());
+    }
     begin(context, account.id, login.session, &login.token, login.device_name.as_str())?;
     Ok(Outcome::LoggedIn { account: account.view()?, session: login.session })
 }

@@ -2,7 +2,9 @@
 
 use diesel::{
     ExpressionMethods as _, JoinOnDsl as _, QueryDsl as _, RunQueryDsl as _, SelectableHelper as _,
-    sql_types::Bool, sqlite::Sqlite,
+    dsl::{count_star, max},
+    sql_types::Bool,
+    sqlite::Sqlite,
 };
 
 use super::{
@@ -10,13 +12,13 @@ use super::{
     page::{self, Page},
 };
 use crate::{
-    chat::{Account, AccountId, Glob, Username},
+    chat::{Account, AccountId, AdministeredAccount, Glob, Timestamp, Username},
     store::{
         error::StoreError,
         pool::Reader,
         prepared::no,
         rows::{self, AccountRow},
-        schema::{accounts, aliases},
+        schema::{accounts, aliases, sessions},
     },
 };
 
@@ -77,6 +79,57 @@ impl Reader {
         page_size: i32,
         page_token: &str,
     ) -> Result<Answer<Page<Account>>, StoreError> {
+        let page = match self.account_rows(pattern, page_size, page_token)? {
+            Ok(page) => page,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let items = page.items.iter().map(AccountRow::view).collect::<Result<_, _>>()?;
+        Ok(Ok(Page { items, next_page_token: page.next_page_token }))
+    }
+
+    /// The same as an operator sees them.
+    pub fn administered_accounts(
+        &mut self,
+        pattern: &Glob,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<Answer<Page<AdministeredAccount>>, StoreError> {
+        let page = match self.account_rows(pattern, page_size, page_token)? {
+            Ok(page) => page,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let items =
+            page.items.iter().map(|row| self.administered(row)).collect::<Result<_, _>>()?;
+        Ok(Ok(Page { items, next_page_token: page.next_page_token }))
+    }
+
+    fn administered(&mut self, row: &AccountRow) -> Result<AdministeredAccount, StoreError> {
+        let (sessions, last_used): (i64, Option<i64>) = sessions::table
+            .filter(sessions::account.eq(row.id))
+            .filter(sessions::end_time.is_null())
+            .select((count_star(), max(sessions::last_used)))
+            .first(&mut self.connection)
+            .map_err(StoreError::database("count an account's sessions"))?;
+        Ok(AdministeredAccount {
+            account: row.view()?,
+            disabled: row.is_disabled(),
+            sessions,
+            last_used: last_used.map(Timestamp),
+        })
+    }
+
+    /// The living account of this name.
+    pub fn account_named(&mut self, name: &Username) -> Result<Option<AccountId>, StoreError> {
+        let row = rows::account_by_username(&mut self.connection, name.as_str())?;
+        row.map(|row| row.public_id()).transpose()
+    }
+
+    fn account_rows(
+        &mut self,
+        pattern: &Glob,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<Answer<Page<AccountRow>>, StoreError> {
         let (size, after) = match page::size_and_name(page_size, page_token) {
             Ok(asked) => asked,
             Err(refusal) => return Ok(Err(refusal)),
@@ -94,9 +147,7 @@ impl Reader {
             .select(AccountRow::as_select())
             .load(&mut self.connection)
             .map_err(StoreError::database("list accounts"))?;
-        let page = page::cut(found, size, |last| page::token(last.username.as_bytes()));
-        let items = page.items.iter().map(AccountRow::view).collect::<Result<_, _>>()?;
-        Ok(Ok(Page { items, next_page_token: page.next_page_token }))
+        Ok(Ok(page::cut(found, size, |last| page::token(last.username.as_bytes()))))
     }
 }
 

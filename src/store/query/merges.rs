@@ -176,7 +176,10 @@ impl Translator<'_> {
                 let room = self.room_here()?;
                 Ok(room.map(|room| MergeStep::Room(Box::new(room))))
             }
-            Command::Expire(_) | Command::Merge(_) => Ok(None),
+            Command::ResetPassword(reset) => self.reset_password(reset.account),
+            Command::SetDisabled { account, .. } => self.disabled(*account),
+            Command::EndSessions(account) => Ok(Some(self.sessions_ended(*account))),
+            Command::Expire(_) | Command::Mark(_) | Command::Merge(_) => Ok(None),
         }
     }
 
@@ -214,6 +217,11 @@ impl Translator<'_> {
                 Some(MergeStep::Edited(MergedEdit { common, ..edit.clone() }))
             }
             MergeStep::Password(password) => self.taken_password(password)?,
+            MergeStep::Disabled { account, .. } => self.disabled(*account)?,
+            MergeStep::SessionsEnded { account, known } => {
+                let known = self.side.common.min(*known);
+                Some(MergeStep::SessionsEnded { account: *account, known })
+            }
             MergeStep::Deleted { .. }
             | MergeStep::Received { .. }
             | MergeStep::AccountDeleted(_)

@@ -53,7 +53,7 @@ impl Reader {
         let account = rows::account_by_key(&mut self.connection, row.account)?;
         Ok(Some(KnownSession {
             session: row.public_id()?,
-            ended: row.end_time.is_some() || account.deleted,
+            ended: row.end_time.is_some() || !account.lets_in(),
             account: account.view()?,
             last_used: Timestamp(row.last_used),
         }))

@@ -10,17 +10,17 @@ use crate::chat::{CreateRoom, RoomId, RoomName, Topic, UpdateRoom};
 const WINNER: Epoch = Epoch { number: 2, server: ServerId(2) };
 
 /// Alice's room with bob in it, on two servers. Alice is logged in twice.
-struct Split {
-    winner: Bench,
-    loser: Bench,
+pub(super) struct Split {
+    pub(super) winner: Bench,
+    pub(super) loser: Bench,
     common: u64,
-    alice: User,
-    phone: User,
+    pub(super) alice: User,
+    pub(super) phone: User,
     bob: User,
     carol: User,
 }
 
-fn split() -> Split {
+pub(super) fn split() -> Split {
     let mut loser = Bench::new();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| loser.user(name));
     let phone = device(&mut loser, alice);
@@ -33,7 +33,7 @@ fn split() -> Split {
 
 impl Split {
     /// Merges, and again, which changes nothing.
-    fn merge(&mut self) {
+    pub(super) fn merge(&mut self) {
         let updates = stream(&self.loser, self.common);
         take_over(&mut self.winner, &updates);
         let before = self.winner.contents();
@@ -42,7 +42,7 @@ impl Split {
     }
 
     /// The winner's history as a third server gets it that has only the common one.
-    fn third(&self) -> Bench {
+    pub(super) fn third(&self) -> Bench {
         let folder = TempDir::new().unwrap();
         let Opened { store, mut writer, .. } = open(folder.path()).unwrap();
         let entries = &self.winner.scribe.entries[..self.common as usize];
@@ -60,7 +60,7 @@ fn change_password(bench: &mut Bench, user: User, to: &str) {
     assert_eq!(bench.act(user, command), Ok(Outcome::PasswordChanged));
 }
 
-fn hash(text: &str) -> String {
+pub(super) fn hash(text: &str) -> String {
     format!("$argon2id$of-{text}")
 }
 

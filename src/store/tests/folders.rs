@@ -27,6 +27,18 @@ fn some_data() -> Bench {
 }
 
 #[test]
+fn a_new_folder_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = TempDir::new().unwrap();
+    let folder = place.path().join("data/server-1");
+    drop(open(&folder).unwrap());
+    for made in [&folder, &place.path().join("data")] {
+        let mode = fs::metadata(made).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", made.display());
+    }
+}
+
+#[test]
 fn a_folder_in_use_is_refused() {
     let bench = some_data();
     let error = open(bench.folder.path()).unwrap_err();

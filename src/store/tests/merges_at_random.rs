@@ -13,7 +13,7 @@ use super::{
     *,
 };
 use crate::{
-    chat::{CreateRoom, RoomId, RoomName, Topic},
+    chat::{CreateRoom, ResetPassword, RoomId, RoomName, Topic},
     store::rows,
 };
 
@@ -70,7 +70,7 @@ impl Life {
             0 => MessageId([1; 16]),
             len => self.messages[usize::from(n) % len],
         };
-        let command = match what % 20 {
+        let command = match what % 23 {
             0..=4 => send_command(peer, &format!("{what} {who} {which}"), None),
             5 => send_command(peer, "re", Some(message(which))),
             6 => Command::DeleteMessages(vec![message(which)]),
@@ -97,6 +97,18 @@ impl Life {
                 room: room(),
                 username: Username::parse(peer.trim_start_matches(['@', '#'])).unwrap(),
             },
+            20 => {
+                let password_hash = format!("$argon2id$reset-{which}");
+                let reset = ResetPassword { account: user.account, password_hash };
+                return bench.scribe.call(None, Command::ResetPassword(reset));
+            }
+            21 => {
+                let disabled = which % 2 == 0;
+                return bench
+                    .scribe
+                    .call(None, Command::SetDisabled { account: user.account, disabled });
+            }
+            22 => return bench.scribe.call(None, Command::EndSessions(user.account)),
             12 if !self.calls.is_empty() => {
                 return self.calls[usize::from(which) % self.calls.len()].0.clone();
             }
@@ -224,6 +236,7 @@ fn check(winner: &mut Bench, lives: &[&Life]) -> Result<(), TestCaseError> {
     let accounts = number(winner, "SELECT count(*) FROM accounts") as usize;
     prop_assert_eq!(accounts, PAST_ACCOUNTS.len() + created.len(), "one account a request");
     prop_assert_eq!(number(winner, LEFT_BY_THE_DELETED), 0, "what the deleted left");
+    prop_assert_eq!(number(winner, SESSIONS_OF_THE_DISABLED), 0, "sessions of the disabled");
     Ok(())
 }
 
@@ -235,6 +248,10 @@ const LEFT_BY_THE_DELETED: &str = "SELECT count(*) FROM accounts a WHERE a.delet
     OR EXISTS (SELECT 1 FROM mentions m WHERE m.account = a.id)
     OR EXISTS (SELECT 1 FROM conversations c JOIN members m ON m.conversation = c.id
         WHERE c.owner = a.id AND NOT c.deleted))";
+
+/// Nobody is there whom an operator let in no more.
+const SESSIONS_OF_THE_DISABLED: &str = "SELECT count(*) FROM sessions s
+    JOIN accounts a ON a.id = s.account WHERE a.disabled_changes % 2 = 1 AND s.end_time IS NULL";
 
 /// Whoever ended a session, or was told that an account is gone, is not told otherwise by a merge.
 fn check_ends(winner: &mut Bench, lives: &[&Life]) -> Result<(), TestCaseError> {
@@ -284,8 +301,10 @@ fn repeat_all(winner: &mut Bench, lives: &[&Life]) -> Result<(), TestCaseError> 
                 let password_version = known.password_version;
                 let proof = Proof { account: account.id, password_version };
                 let login = winner.scribe.login(account.username.as_str(), proof);
-                let Ok(Outcome::LoggedIn { session, .. }) = winner.run(&login) else {
-                    return Err(TestCaseError::fail("no login"));
+                let session = match winner.run(&login) {
+                    Ok(Outcome::LoggedIn { session, .. }) => session,
+                    Err(Refusal::AccountDisabled) => continue,
+                    other => return Err(TestCaseError::fail(format!("no login: {other:?}"))),
                 };
                 sessions.insert(account.id, session);
                 session

@@ -2,7 +2,9 @@
 
 mod account_merges;
 mod accounts;
+mod administered;
 mod backups;
+mod compare;
 mod folders;
 mod idempotency;
 mod merges;
@@ -19,6 +21,7 @@ mod search;
 mod sessions;
 mod snapshots;
 mod threads;
+mod upgrades;
 
 use tempfile::TempDir;
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    chat::{ChangePassword, CreateRoom, RoomId, RoomName, Topic, UpdateRoom},
+    chat::{ChangePassword, CreateRoom, ResetPassword, RoomId, RoomName, Topic, UpdateRoom},
     store::Applied,
 };
 
@@ -21,7 +21,7 @@ fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
         let room = RoomName::parse("room").unwrap();
         let username = Username::parse(["alice", "bob", "carol"][usize::from(*which) % 3]).unwrap();
         let proof = Proof { account: user.account, password_version: 1 };
-        let command = match what % 24 {
+        let command = match what % 27 {
             0..=2 => send_command(peer, &format!("{what} {who} {which}"), None),
             3 => Command::DeleteMessages(ids[..1].to_vec()),
             4 => Command::AcknowledgeMessages(ids),
@@ -57,6 +57,12 @@ fn life(bench: &mut Bench, choices: &[(u8, u8, u8)]) -> Vec<Entry> {
                 updates.push(bench.scribe.login("alice", proof));
                 continue;
             }
+            24 => {
+                let password_hash = format!("$argon2id$reset-{which}");
+                Command::ResetPassword(ResetPassword { account: user.account, password_hash })
+            }
+            25 => Command::SetDisabled { account: user.account, disabled: which % 2 == 0 },
+            26 => Command::EndSessions(user.account),
             _ => match updates.get(usize::from(*which)) {
                 Some(earlier) => {
                     let repeat = earlier.clone();

@@ -1,7 +1,7 @@
 //! The logged form of the commands that change or end accounts and sessions.
 
 use super::{UnreadableUpdate, id, wire};
-use crate::chat::{AccountId, ChangePassword, Command, Proof};
+use crate::chat::{AccountId, ChangePassword, Command, Proof, ResetPassword};
 use wire::update::Command as Wire;
 
 pub(super) fn encode(command: &Command) -> Wire {
@@ -18,6 +18,17 @@ pub(super) fn encode(command: &Command) -> Wire {
             proved_account_id: proved_id(*proof),
             password_version: proof.map_or(0, |proof| proof.password_version),
         }),
+        Command::ResetPassword(reset) => Wire::ResetPassword(wire::ResetPassword {
+            account_id: reset.account.0.to_vec(),
+            password_hash: reset.password_hash.clone(),
+        }),
+        Command::SetDisabled { account, disabled } => Wire::SetDisabled(wire::SetDisabled {
+            account_id: account.0.to_vec(),
+            disabled: *disabled,
+        }),
+        Command::EndSessions(account) => {
+            Wire::EndSessions(wire::EndSessions { account_id: account.0.to_vec() })
+        }
         other => unreachable!("{other:?} is encoded elsewhere"),
     }
 }
@@ -31,6 +42,20 @@ pub(super) fn decode_change(change: wire::ChangePassword) -> Result<Command, Unr
 
 pub(super) fn decode_delete(delete: &wire::DeleteAccount) -> Result<Command, UnreadableUpdate> {
     proof(&delete.proved_account_id, delete.password_version).map(Command::DeleteAccount)
+}
+
+pub(super) fn decode_reset(reset: wire::ResetPassword) -> Result<Command, UnreadableUpdate> {
+    let account = id(&reset.account_id, AccountId::from_slice, "account id")?;
+    Ok(Command::ResetPassword(ResetPassword { account, password_hash: reset.password_hash }))
+}
+
+pub(super) fn decode_set_disabled(set: &wire::SetDisabled) -> Result<Command, UnreadableUpdate> {
+    let account = id(&set.account_id, AccountId::from_slice, "account id")?;
+    Ok(Command::SetDisabled { account, disabled: set.disabled })
+}
+
+pub(super) fn decode_end_sessions(end: &wire::EndSessions) -> Result<Command, UnreadableUpdate> {
+    id(&end.account_id, AccountId::from_slice, "account id").map(Command::EndSessions)
 }
 
 /// Empty when nothing was proved.

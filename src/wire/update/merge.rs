@@ -37,6 +37,14 @@ pub(super) fn encode(merge: &Merge) -> wire::Merge {
         }),
         MergeStep::Password(password) => Step::Password(encode_password(password)),
         MergeStep::AccountDeleted(account) => Step::DeletedAccountId(account.0.to_vec()),
+        MergeStep::Disabled { account, changes } => Step::Disabled(wire::MergedDisabled {
+            account_id: account.0.to_vec(),
+            changes: *changes,
+        }),
+        MergeStep::SessionsEnded { account, known } => Step::SessionsEnd(wire::MergedSessionsEnd {
+            account_id: account.0.to_vec(),
+            known_seq: *known,
+        }),
         MergeStep::Request => {
             return wire::Merge { request: merge.request.as_ref().map(encode_request), step: None };
         }
@@ -78,6 +86,13 @@ pub(super) fn decode(merge: wire::Merge) -> Result<Merge, UnreadableUpdate> {
             common: edit.common_seq,
         }),
         Some(Step::Password(password)) => MergeStep::Password(decode_password(password)?),
+        Some(Step::Disabled(disabled)) => MergeStep::Disabled {
+            account: account_id(&disabled.account_id)?,
+            changes: disabled.changes,
+        },
+        Some(Step::SessionsEnd(end)) => {
+            MergeStep::SessionsEnded { account: account_id(&end.account_id)?, known: end.known_seq }
+        }
         Some(Step::DeletedAccountId(account)) => MergeStep::AccountDeleted(account_id(&account)?),
         None if request.is_some() => MergeStep::Request,
         None => return Err(unreadable("merge step")),
@@ -120,6 +135,7 @@ fn encode_account(account: &MergedAccount) -> wire::MergedAccount {
         create_time_micros: account.create_time.0,
         deleted: account.deleted,
         session: account.session.as_ref().map(encode_session),
+        disabled_changes: account.disabled_changes,
     }
 }
 
@@ -132,6 +148,7 @@ fn decode_account(account: wire::MergedAccount) -> Result<MergedAccount, Unreada
         password_version: account.password_version,
         create_time: Timestamp(account.create_time_micros),
         deleted: account.deleted,
+        disabled_changes: account.disabled_changes,
         session: account.session.map(decode_session).transpose()?,
     })
 }
@@ -173,7 +190,7 @@ fn encode_password(password: &MergedPassword) -> wire::MergedPassword {
         account_id: password.account.0.to_vec(),
         password_hash: password.password_hash.clone(),
         password_version: password.password_version,
-        spared_session_id: password.spared.0.to_vec(),
+        spared_session_id: password.spared.map(|id| id.0.to_vec()).unwrap_or_default(),
         known_seq: password.known,
         common_seq: password.common,
     }
@@ -184,7 +201,10 @@ fn decode_password(password: wire::MergedPassword) -> Result<MergedPassword, Unr
         account: account_id(&password.account_id)?,
         password_hash: password.password_hash,
         password_version: password.password_version,
-        spared: id(&password.spared_session_id, SessionId::from_slice, "session id")?,
+        spared: match password.spared_session_id.is_empty() {
+            true => None,
+            false => Some(id(&password.spared_session_id, SessionId::from_slice, "session id")?),
+        },
         known: password.known_seq,
         common: password.common_seq,
     })

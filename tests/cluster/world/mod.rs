@@ -39,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) stalled: bool,
     /// Its tables are not what its log says.
     pub(crate) spoiled: bool,
+    /// The version of its program's database schema.
+    pub(crate) schema: u32,
     pub(crate) trimmed: Seq,
     pub(crate) exit: Option<Option<String>>,
     store: VecDeque<StoreOp>,
@@ -208,7 +210,7 @@ impl World {
             servers,
             policy: self.policy,
             config_hash: 1,
-            schema_version: 1,
+            schema_version: self.nodes[&id].schema,
             timing: self.timing,
             trust_refused: true,
             log_cap: self.log_cap,
@@ -289,6 +291,19 @@ impl World {
         Some(())
     }
 
+    /// The data folder is lost, and the log of the copy is put into a new one, as from a backup.
+    pub(crate) fn restore_copy(&mut self, id: ServerId) -> Option<()> {
+        assert!(!self.is_up(id));
+        let log = self.node(id).copy.take()?.log?;
+        self.note(|| format!("{id} is restored from a backup"));
+        let disk = self.empty_disk(None);
+        let local = disk.local.with_an_old_log(id, log.lineage, log.last().epoch);
+        let node = self.node(id);
+        node.disk = Disk { local, log: Some(log), ..disk };
+        (node.wiped, node.spoiled) = (true, false);
+        Some(())
+    }
+
     pub(crate) fn is_cut(&self, from: ServerId, to: ServerId) -> bool {
         self.cut.contains(&(from, to))
     }
@@ -359,6 +374,7 @@ impl Node {
             paused: false,
             stalled: false,
             spoiled: false,
+            schema: 1,
             trimmed: 0,
             exit: None,
             store: VecDeque::new(),

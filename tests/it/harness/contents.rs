@@ -41,8 +41,15 @@ pub(crate) fn database(cluster: &Cluster, id: u32) -> PathBuf {
 
 /// Runs SQL on a database that no server uses.
 pub(crate) fn query(path: &Path, sql: &str) {
+    query_all(path, &[sql]);
+}
+
+/// The same with several statements over one connection.
+pub(crate) fn query_all(path: &Path, statements: &[&str]) {
     let mut connection = connect(path);
-    sql_query(sql).execute(&mut connection).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    for sql in statements {
+        sql_query(*sql).execute(&mut connection).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
 }
 
 /// How many rows there are of `rest`, such as `accounts WHERE deleted`, in a database that no server uses.

@@ -22,7 +22,9 @@ mod shim;
 mod wait;
 
 pub(crate) use cluster::{Cluster, all, free_ports};
-pub(crate) use contents::{bodies, contents_are_equal, count, database, query, stored_messages};
+pub(crate) use contents::{
+    bodies, contents_are_equal, count, database, query, query_all, stored_messages,
+};
 pub(crate) use dice::Dice;
 pub(crate) use disk::{copy_folder, wipe};
 pub(crate) use door::{Door, Messages, reason};

@@ -69,6 +69,7 @@ async fn a_cluster_that_lost_every_disk_goes_on_from_its_backup() {
     assert_eq!(bodies(&bob.history("@alice").await), expected);
     let status = cluster.status(cluster.leader().await).await.expect("it leads");
     assert!(status.forced_epochs.is_empty(), "nobody was forced");
+    client(&cluster, &["verify"]).await.exits_with(0);
     contents_are_equal(&mut cluster).await;
 }
 
@@ -193,6 +194,29 @@ async fn a_backup_that_is_not_whole_is_refused_with_the_reason_and_nothing_is_to
     cluster.start_server(1).await;
     cluster.in_sync(all()).await;
     contents_are_equal(&mut cluster).await;
+}
+
+/// A drill: the backup is tried where nothing else of its cluster is.
+#[tokio::test]
+async fn a_backup_is_tried_on_a_machine_of_its_own() {
+    let cluster = Cluster::start().await;
+    let alice = User::create(&cluster, "alice").await;
+    alice.send("@alice", "kept").await;
+    let file = back_up(&cluster, 2).await;
+    let mut drill = Cluster::prepare(Options { servers: 1, ..Options::default() }).await;
+    restore(&drill, &file, 1).await;
+    drill.start_server(1).await;
+    let waits = |status: &chinwag::wire::chat::GetStatusResponse| status.waiting_for == [2, 3];
+    drill.status_when(1, "waits for the others of its log", waits).await;
+    drill.stop(1).await;
+    drill.start_server_told(1, &["--force-lead"], "test\n").await;
+    drill.in_sync([1]).await;
+    let mut there = User::nobody(&drill);
+    there.become_holder("alice", &alice.token);
+    assert_eq!(bodies(&there.history("@alice").await), ["kept"]);
+    there.send("@alice", "in the drill").await;
+    client(&drill, &["verify"]).await.exits_with(0);
+    assert_eq!(bodies(&alice.history("@alice").await), ["kept"], "nobody else has heard of it");
 }
 
 /// Back to what was yesterday, though every server has more.

@@ -1,8 +1,11 @@
 //! What an operator does, by the programs and on real servers.
 
+mod accounts;
 mod backup;
 mod gate;
+mod replace;
 mod rolling;
+mod verify;
 
 use std::process::Stdio;
 
@@ -22,7 +25,7 @@ async fn client(cluster: &Cluster, arguments: &[&str]) -> Said {
 }
 
 /// Runs a command of the server program, with the cluster's configuration and this on its input.
-async fn server(cluster: &Cluster, arguments: &[&str], input: &str) -> Said {
+pub(crate) async fn server(cluster: &Cluster, arguments: &[&str], input: &str) -> Said {
     let config = cluster.config().display().to_string();
     let all = [arguments, &["--config", &config]].concat();
     run(cluster, env!("CARGO_BIN_EXE_server"), &all, input).await

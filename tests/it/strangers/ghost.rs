@@ -81,8 +81,12 @@ fn great_leader(scene: &Scene) -> Report {
 }
 
 async fn heartbeat(scene: &Scene, to: u32, promised: u64, report: Report) -> HeartbeatResponse {
-    let request =
-        HeartbeatRequest { envelope: Some(envelope(to, None, promised)), report: Some(report) };
+    report_to(scene, envelope(to, None, promised), report).await
+}
+
+async fn report_to(scene: &Scene, envelope: Envelope, report: Report) -> HeartbeatResponse {
+    let to = envelope.to;
+    let request = HeartbeatRequest { envelope: Some(envelope), report: Some(report) };
     let message = request.encode_to_vec().into();
     let channel = scene.cluster.door(to).channel();
     match call(channel, "Heartbeat", Some(SECRET), vec![message], SOON).await {
@@ -97,7 +101,6 @@ async fn a_server_of_another_configuration_or_history_is_refused_whatever_it_cla
     let right = great_leader(&scene);
     let claims = [
         ("another configuration", Report { config_hash: 1, ..right.clone() }),
-        ("another schema", Report { schema_version: right.schema_version + 1, ..right.clone() }),
         ("another log format", Report { log_format: 2, ..right.clone() }),
         ("another history", Report { lineage: Bytes::from_static(&[1; 32]), ..right.clone() }),
     ];
@@ -113,6 +116,28 @@ async fn a_server_of_another_configuration_or_history_is_refused_whatever_it_cla
         }
     }
     scene.nothing_changed().await;
+}
+
+/// Whoever has an older program stops at a command that it cannot read; so nobody writes one meanwhile.
+#[tokio::test]
+async fn what_an_older_server_could_not_read_is_not_written_until_it_is_upgraded() {
+    let scene = scene().await;
+    let leader = scene.leader;
+    let older = chinwag::store::SCHEMA_VERSION - 1;
+    for (nonce, schema_version) in [(10, older), (11, chinwag::store::SCHEMA_VERSION)] {
+        let report = Report { schema_version, ..blank(&scene) };
+        let envelope = Envelope { nonce, ..envelope(leader, None, 0) };
+        report_to(&scene, envelope, report).await;
+        let said = crate::operate::server(&scene.cluster, &["admin", "end-sessions", "bob"], "");
+        let said = said.await;
+        said.exits_with(1);
+        let words = match schema_version == older {
+            true => "an older version runs on server 4",
+            // It is read by all, and there is no such account.
+            false => "there is no such account",
+        };
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
 }
 
 #[tokio::test]
@@ -159,6 +184,8 @@ fn is_documented((method, end): (String, End)) {
             Code::InvalidArgument,
             Code::Unauthenticated,
             Code::DeadlineExceeded,
+            // An account that is not there.
+            Code::NotFound,
             // An epoch that the asked server does not lead.
             Code::FailedPrecondition,
             // What gRPC itself says of bytes that are no message, and of too many of them.

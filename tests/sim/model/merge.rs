@@ -35,6 +35,9 @@ impl Model {
             }
             MergeStep::Room(room) => self.merge_room(room, request),
             MergeStep::Edited(edit) => self.merge_edit(edit),
+            MergeStep::Disabled { .. } | MergeStep::SessionsEnded { .. } => {
+                unreachable!("there is no operator here")
+            }
             MergeStep::Request => {}
         }
         if let Some(request) = request {
@@ -76,7 +79,7 @@ impl Model {
             account.version = merged.password_version;
             account.hash.clone_from(&merged.password_hash);
         }
-        let spared = self.sessions.iter().find(|(_, session)| session.id == merged.spared);
+        let spared = self.sessions.iter().find(|(_, session)| Some(session.id) == merged.spared);
         let spared = spared.map(|(key, _)| *key);
         self.end_sessions(|session, of| {
             of == key && Some(session) != spared && (is_new || session <= merged.known)

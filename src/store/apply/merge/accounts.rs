@@ -103,6 +103,7 @@ fn insert(context: &mut Context<'_>, merged: &MergedAccount) -> Result<i64, Stop
             accounts::password_version.eq(merged.password_version),
             accounts::create_time.eq(merged.create_time.0),
             accounts::deleted.eq(merged.deleted),
+            accounts::disabled_changes.eq(merged.disabled_changes),
         ))
         .execute(context.connection)
         .map_err(StoreError::database("take over an account"))?;
@@ -115,6 +116,7 @@ fn insert(context: &mut Context<'_>, merged: &MergedAccount) -> Result<i64, Stop
             merged.password_version.into(),
             merged.create_time.0.into(),
             merged.deleted.into(),
+            merged.disabled_changes.into(),
         ],
     );
     if let Some(holder) = holder {
@@ -219,7 +221,7 @@ fn insert_session(
     merged: &MergedSession,
 ) -> Result<i64, Stop> {
     // It was proved by a password that counts no more.
-    let outdated = account.deleted || account.password_position > merged.common as i64;
+    let outdated = !account.lets_in() || account.password_position > merged.common as i64;
     let end_time = merged.end_time.map(|time| time.0).or(outdated.then_some(context.time));
     let row = SessionRow {
         id: context.position,

@@ -13,6 +13,7 @@
 //! While a step is carried out the clock is the one of the update that it stands for.
 
 mod accounts;
+mod administered;
 mod marks;
 mod messages;
 mod outcomes;
@@ -49,6 +50,12 @@ pub(super) fn merge(context: &mut Context<'_>, merge: &Merge) -> Result<Outcome,
         MergeStep::Edited(edit) => rooms::merge_edit(context, edit)?,
         MergeStep::Password(password) => passwords::merge(context, password)?,
         MergeStep::AccountDeleted(account) => accounts::delete(context, *account)?,
+        MergeStep::Disabled { account, changes } => {
+            administered::disabled(context, *account, *changes)?;
+        }
+        MergeStep::SessionsEnded { account, known } => {
+            administered::sessions_ended(context, *account, *known)?;
+        }
         MergeStep::Request => {}
     }
     if let Some(request) = request {

@@ -28,6 +28,7 @@ pub(super) fn merge(context: &mut Context<'_>, merged: &MergedPassword) -> Resul
         password::write(context, &new)?;
     }
     session::end_all(context, &account, |session| {
-        session.session_id != merged.spared.0 && (is_new || session.id <= merged.known as i64)
+        let spared = merged.spared.is_some_and(|spared| session.session_id == spared.0);
+        !spared && (is_new || session.id <= merged.known as i64)
     })
 }

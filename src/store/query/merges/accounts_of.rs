@@ -31,7 +31,35 @@ impl Translator<'_> {
         if account.deleted || account.password_position != self.position {
             return Ok(None);
         }
-        self.password(&account, spared, self.position as u64).map(Some)
+        self.password(&account, Some(spared), self.position as u64).map(Some)
+    }
+
+    /// The same for a password that an operator set.
+    pub(super) fn reset_password(
+        &mut self,
+        account: AccountId,
+    ) -> Result<Option<MergeStep>, StoreError> {
+        match self.account(account)? {
+            Some(account) if !account.deleted && account.password_position == self.position => {
+                self.password(&account, None, self.position as u64).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// How often an account was disabled or enabled by now.
+    pub(super) fn disabled(&mut self, account: AccountId) -> Result<Option<MergeStep>, StoreError> {
+        let account = self.account(account)?.filter(|account| !account.deleted);
+        let told = account.map(|account| {
+            let changes = account.disabled_changes;
+            Ok(MergeStep::Disabled { account: account.public_id()?, changes })
+        });
+        told.transpose()
+    }
+
+    /// All sessions that there were; those that only this side knows are told with their ends.
+    pub(super) fn sessions_ended(&self, account: AccountId) -> MergeStep {
+        MergeStep::SessionsEnded { account, known: self.side.common }
     }
 
     /// A change that this history took over, with the password that came of it.
@@ -50,7 +78,7 @@ impl Translator<'_> {
     fn password(
         &mut self,
         account: &AccountRow,
-        spared: SessionId,
+        spared: Option<SessionId>,
         known: u64,
     ) -> Result<MergeStep, StoreError> {
         Ok(MergeStep::Password(MergedPassword {

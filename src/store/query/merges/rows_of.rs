@@ -107,6 +107,7 @@ impl Translator<'_> {
             password_version: row.password_version,
             create_time: Timestamp(row.create_time),
             deleted: row.deleted,
+            disabled_changes: row.disabled_changes,
             session,
         }))
     }
