@@ -14,6 +14,7 @@ mod conversations;
 mod cursor;
 mod errors;
 mod events;
+mod members;
 mod messages;
 mod passwords;
 mod replication;
@@ -63,6 +64,8 @@ pub struct Services {
     pub id: ServerId,
     /// The cluster's secret.
     pub secret: Option<String>,
+    /// Whether the other servers must show certificates that name them.
+    pub certified: bool,
     /// The configuration.
     pub config: Config,
     /// Ends every stream.
@@ -93,7 +96,8 @@ pub fn router(
     services: Services,
     tasks: &TaskTracker,
 ) -> Result<Router<Trailing<impl Fn(Answer) -> Answer + Clone + use<>>>, RpcError> {
-    let Services { node, id, secret, config, stop } = services;
+    let Services { node, id, secret, certified, config, stop } = services;
+    let members = members::Members::new(config.cluster.name.clone(), secret, certified);
     let addresses: BTreeMap<ServerId, String> =
         config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
     let passwords = passwords::Passwords::new(
@@ -146,10 +150,9 @@ pub fn router(
         .add_service(MessageServiceServer::new(messages::Messages { context, stop }))
         .add_service(EventServiceServer::new(events))
         .add_service(ClusterServiceServer::new(status))
-        .add_service(ReplicationServiceServer::with_interceptor(
-            replication,
-            replication::members_only(secret),
-        ))
+        .add_service(ReplicationServiceServer::with_interceptor(replication, move |request| {
+            members.admit(request)
+        }))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         // Tools that are in wide use, Python's among them, know the first version only.

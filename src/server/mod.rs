@@ -9,6 +9,7 @@
 
 mod housekeeping;
 mod indexing;
+mod security;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use tokio::{
 use tokio_stream::Stream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{
-    Channel, Endpoint,
+    Endpoint,
     server::{Connected, TcpIncoming},
 };
 
@@ -32,7 +33,10 @@ use crate::{
     node::{self, LinkSettings, Parts, Running},
     rpc::{self, Services},
     store::{OpenOptions, Opened, SCHEMA_VERSION, Store, StoreError, WriterHandle},
+    tls::{Dialing, Handshakes, Knocks, TlsError},
 };
+
+pub use security::check_certificates;
 
 /// The version of the log's format; servers of another one are refused by name.
 const LOG_FORMAT: u32 = 1;
@@ -47,6 +51,9 @@ pub enum ServerError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The files of the certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data folder.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -99,20 +106,41 @@ pub async fn run(
     listener: impl FnOnce() -> Result<TcpListener, ServerError>,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
-    let network = || {
-        let port = listener()?;
-        let failed = |error| listen_error(&port, error);
-        let serving = port.try_clone().map_err(failed)?;
-        let serving = tokio::net::TcpListener::from_std(serving).map_err(failed)?;
-        Ok(Network {
-            incoming: connections(serving),
-            connect: Endpoint::connect_lazy,
-            clock: node::boot_clock,
-            // A second handle of the port keeps it open until the very end.
-            port: Some(port),
-        })
+    // Before anything is touched: a server with a certificate that nobody accepts must not start.
+    let Some(keeper) = security::keeper(&config, id)? else {
+        let network = || {
+            let (incoming, port) = open(listener)?;
+            Ok(Network {
+                incoming: Knocks::new(incoming),
+                dialing: Dialing::Plain(Endpoint::connect_lazy),
+                clock: node::boot_clock,
+                port: Some(port),
+            })
+        };
+        return run_over(config, id, options, network, stop).await;
     };
-    run_over(config, id, options, network, stop).await
+    let (server, dialing) = (keeper.server(), keeper.dialing());
+    let authority = keeper.callers_authority();
+    let network = || {
+        let (incoming, port) = open(listener)?;
+        let incoming = Handshakes::new(incoming, server, authority);
+        Ok(Network { incoming, dialing, clock: node::boot_clock, port: Some(port) })
+    };
+    tokio::select! {
+        ended = run_over(config, id, options, network, stop) => ended,
+        never = keeper.run() => match never {},
+    }
+}
+
+/// The connections that come, and a second handle of the port, which keeps it open until the very end.
+fn open(
+    listener: impl FnOnce() -> Result<TcpListener, ServerError>,
+) -> Result<(TcpIncoming, TcpListener), ServerError> {
+    let port = listener()?;
+    let failed = |error| listen_error(&port, error);
+    let serving = port.try_clone().map_err(failed)?;
+    let serving = tokio::net::TcpListener::from_std(serving).map_err(failed)?;
+    Ok((connections(serving), port))
 }
 
 /// The connections that others make. An answer is often several small writes, and none of them may wait for
@@ -126,8 +154,8 @@ fn connections(listener: tokio::net::TcpListener) -> TcpIncoming {
 pub struct Network<Incoming> {
     /// The connections that others make.
     pub incoming: Incoming,
-    /// Makes a connection to another server.
-    pub connect: fn(&Endpoint) -> Channel,
+    /// How connections to the other servers are made.
+    pub dialing: Dialing,
     /// Tells the time that passed for this server.
     pub clock: fn() -> Time,
     /// Kept until the server has ended.
@@ -150,26 +178,24 @@ where
     Connection: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
 {
     config.server(id)?;
+    config.check_serving()?;
     let secret = config.cluster.secret()?.map(|secret| secret.to_string());
     let opened = Store::open(OpenOptions {
         data_dir: config.server_dir(id),
         fresh_uuid: *uuid::Uuid::new_v4().as_bytes(),
         readers: NonZeroUsize::new(config.storage.read_connections).unwrap_or(NonZeroUsize::MIN),
     })?;
-    let Network { incoming, connect, clock, port } = network()?;
+    let Network { incoming, dialing, clock, port } = network()?;
     tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
-    if config.is_loopback() && config.cluster.secret_file.is_none() {
-        tracing::info!(
-            "no cluster secret is set: this machine's users can speak to the servers' own service"
-        );
-    }
-
-    let outside = Outside { secret: secret.clone().unwrap_or_default(), connect, clock };
+    security::tell(&config);
+    let certified = dialing.is_encrypted() && config.tls.client_ca.is_some();
+    let outside = Outside { secret: secret.clone().unwrap_or_default(), dialing, clock };
     let mut running = node::start(parts(&config, id, options, opened, outside)?);
     let services = Services {
         node: running.handle.clone(),
         id,
         secret,
+        certified,
         config: config.clone(),
         stop: CancellationToken::new(),
     };
@@ -238,7 +264,7 @@ impl Serving {
 /// How the node meets the other servers and the time.
 struct Outside {
     secret: String,
-    connect: fn(&Endpoint) -> Channel,
+    dialing: Dialing,
     clock: fn() -> Time,
 }
 
@@ -282,7 +308,7 @@ fn parts(
             addresses: others,
             call_timeout: config.failover.timing.failure_timeout * 2,
             staging,
-            connect: outside.connect,
+            dialing: outside.dialing,
         },
         disk_reserve: config.storage.reserve_bytes,
         queued_updates: config.limits.queued_updates,
