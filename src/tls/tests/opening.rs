@@ -1,0 +1,203 @@
+//! Connections, from both sides.
+
+use std::{error::Error, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName, server::TlsStream};
+use tokio_stream::StreamExt as _;
+use tonic::{Request, client::Grpc, transport::server::TcpIncoming};
+use tonic_prost::ProstCodec;
+
+use super::{Desk, Forge, holder};
+use crate::{
+    cluster::ServerId,
+    tls::{Dialing, Distrust, Files, Handshakes, Keeper, material},
+};
+
+const SOON: Duration = Duration::from_secs(30);
+/// As many as may be under way at a time.
+const PLACES: usize = 256;
+
+/// A port behind which handshakes are held.
+struct Port {
+    address: SocketAddr,
+    keeper: Keeper,
+    opened: mpsc::UnboundedReceiver<TlsStream<TcpStream>>,
+}
+
+impl Port {
+    async fn open(files: Files) -> Port {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let keeper = Keeper::open(files, holder()).expect("they are right");
+        let authority = keeper.callers_authority();
+        let mut handshakes =
+            Handshakes::new(TcpIncoming::from(listener), keeper.server(), authority);
+        let (sender, opened) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(stream)) = handshakes.next().await {
+                if sender.send(stream).is_err() {
+                    break;
+                }
+            }
+        });
+        Port { address, keeper, opened }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("it listens")
+    }
+
+    /// A whole handshake with whoever trusts this authority; returns the certificate that was shown.
+    async fn handshake(&self, ca: PathBuf) -> io::Result<Vec<u8>> {
+        let config = Arc::new(material::trusting(&ca).expect("an authority"));
+        let name = ServerName::from(self.address.ip());
+        let stream = TlsConnector::from(config).connect(name, self.connect().await).await?;
+        let shown = stream.get_ref().1.peer_certificates().expect("one was shown");
+        Ok(shown[0].to_vec())
+    }
+
+    async fn next(&mut self) -> TlsStream<TcpStream> {
+        timeout(SOON, self.opened.recv()).await.expect("in time").expect("it listens")
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_keeps_nobody_waiting() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let mut port = Port::open(desk.files()).await;
+    let mut idle = Vec::new();
+    for number in 0..PLACES / 2 {
+        let mut stream = port.connect().await;
+        if number % 2 == 0 {
+            // The beginning of a record that never goes on.
+            stream.write_all(&[0x16, 3, 1, 2]).await.expect("it is open");
+        }
+        idle.push(stream);
+    }
+    let before = port.handshake(desk.path("ca.pem"));
+    timeout(SOON, before).await.expect("in time").expect("it is believed");
+    port.next().await;
+}
+
+#[tokio::test]
+async fn when_all_places_are_held_the_oldest_makes_room() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let mut port = Port::open(desk.files()).await;
+    let mut idle = Vec::new();
+    for _ in 0..PLACES {
+        let mut stream = port.connect().await;
+        stream.write_all(&[0x16]).await.expect("it is open");
+        idle.push(stream);
+    }
+    timeout(SOON, port.handshake(desk.path("ca.pem")))
+        .await
+        .expect("in time")
+        .expect("it is believed");
+    port.next().await;
+    // One had to go, the oldest, long before its time; the others are still waited for.
+    let mut byte = [0; 1];
+    let end = timeout(SOON, idle[0].read(&mut byte)).await.expect("in time");
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    let newest = idle[PLACES - 1].try_read(&mut byte);
+    assert!(
+        newest.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
+        "{newest:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_next_connection_is_answered_with_the_new_certificate() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let mut port = Port::open(desk.files()).await;
+    let first = port.handshake(desk.path("ca.pem")).await.expect("it is believed");
+    let next = forge.server();
+    desk.put(&next);
+    for _ in 0..2 {
+        port.keeper.look(desk.files().read(), super::now());
+    }
+    let second = port.handshake(desk.path("ca.pem")).await.expect("it is believed");
+    assert_ne!(first, second);
+    assert_eq!(second, super::der(&next.certificate).to_vec());
+}
+
+#[tokio::test]
+async fn a_caller_without_tls_is_told_so_in_http2() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let port = Port::open(desk.files()).await;
+    let mut stream = port.connect().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("it is open");
+    // Settings, and a request.
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("it is open");
+    stream.write_all(&[0, 0, 1, 1, 5, 0, 0, 0, 1, 0x82]).await.expect("it is open");
+    let mut answer = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut answer)).await.expect("in time").expect("it ends well");
+    assert_eq!(answer[..9], [0, 0, 0, 4, 0, 0, 0, 0, 0], "its settings");
+    let goaway = &answer[9..];
+    assert_eq!(goaway[3], 7, "{goaway:?}");
+    assert_eq!(goaway[9..17], [0, 0, 0, 0, 0, 0, 0, 0xc], "nothing was looked at");
+    assert_eq!(usize::from(goaway[2]), goaway.len() - 9);
+    let words = String::from_utf8_lossy(&goaway[17..]);
+    assert!(words.contains("encrypted connections only"), "{words}");
+}
+
+/// What whoever calls a server in this way finds wrong with it; nobody answers behind the port.
+async fn distrust(dialing: &Dialing, port: &mut Port, to: u32) -> Option<String> {
+    let address = port.address.to_string();
+    let endpoint = dialing.endpoint(&address).expect("an address");
+    let channel = dialing.connect(&endpoint, Some(ServerId(to)));
+    let mut service = Grpc::new(channel);
+    tokio::select! {
+        ready = async {
+            service.ready().await?;
+            // A channel connects at its first call.
+            let codec = ProstCodec::<(), ()>::default();
+            let call = service.unary(Request::new(()), "/a/b".parse().expect("a path"), codec);
+            call.await.map(|_| ()).map_err(Box::<dyn Error + Send + Sync>::from)
+        } => {
+            let error = ready.expect_err("nobody answers");
+            Some(Distrust::find(&*error, &address).unwrap_or_else(|| panic!("{error:?}")).to_string())
+        }
+        _ = port.next() => None,
+    }
+}
+
+#[tokio::test]
+async fn a_server_believes_another_one_only_as_the_server_that_it_means() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let mut port = Port::open(desk.files()).await;
+    let named = port.keeper.dialing();
+    assert_eq!(distrust(&named, &mut port, 1).await, None);
+    let words = distrust(&named, &mut port, 2).await.expect("it is server 1");
+    assert!(words.contains("certificate of server 1, not of server 2"), "{words}");
+    // Where servers need no certificate to call, an address is enough.
+    let files = Files { client_ca: None, ..desk.files() };
+    let unnamed = Keeper::open(files, holder()).expect("they are right").dialing();
+    assert_eq!(distrust(&unnamed, &mut port, 2).await, None);
+}
+
+#[tokio::test]
+async fn whoever_trusts_another_authority_says_so() {
+    let (forge, other) = (Forge::new(), Forge::new());
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let mut port = Port::open(desk.files()).await;
+    desk.write("other.pem", &other.pem);
+    let dialing = Dialing::trusting(&desk.path("other.pem")).expect("an authority");
+    let words = distrust(&dialing, &mut port, 1).await.expect("it is of another one");
+    assert!(words.contains("not signed by the authority in"), "{words}");
+    assert!(words.contains(&port.address.to_string()), "{words}");
+    // A file with several authorities believes each of them.
+    desk.write("both.pem", &format!("{}{}", other.pem, forge.pem));
+    let dialing = Dialing::trusting(&desk.path("both.pem")).expect("authorities");
+    assert_eq!(distrust(&dialing, &mut port, 1).await, None);
+}
