@@ -4,7 +4,7 @@
 //! certificate that names a server of this cluster. A certificate also binds: its holder speaks for that
 //! one server only.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use subtle::ConstantTimeEq as _;
 use tonic::{Request, Status};
@@ -21,9 +21,13 @@ pub(super) struct Members {
     lines: Arc<Sparing>,
 }
 
-/// Which server a caller has shown to be; nothing where no certificate is wanted.
+/// What a caller has shown.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Proven(Option<ServerId>);
+pub(super) struct Proven {
+    /// Which server it is; nothing where no certificate is wanted.
+    server: Option<ServerId>,
+    address: Option<SocketAddr>,
+}
 
 impl Members {
     pub(super) fn new(cluster: String, secret: Option<String>, certified: bool) -> Members {
@@ -35,33 +39,17 @@ impl Members {
         }
     }
 
-    /// Lets a call pass, with what it proves, or refuses it and says so in the log.
+    /// Lets a call pass, with what it proves, or refuses it.
     pub(super) fn admit(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        match self.judge(&request) {
-            Ok(proven) => {
-                request.extensions_mut().insert(proven);
-                Ok(request)
-            }
-            Err(problem) => {
-                if let Some(left_out) = self.lines.permit() {
-                    let address = request.remote_addr().map(|address| address.to_string());
-                    let address = address.unwrap_or_default();
-                    tracing::warn!(
-                        address,
-                        left_out,
-                        "refused a call that is for the cluster's own servers: the caller {problem}"
-                    );
-                }
-                Err(errors::stranger(format!(
-                    "only the cluster's own servers may call this: the caller {problem}"
-                )))
-            }
-        }
+        let address = request.remote_addr();
+        let server = self.judge(&request).map_err(|problem| self.refuse(address, &problem))?;
+        request.extensions_mut().insert(Proven { server, address });
+        Ok(request)
     }
 
     /// What the caller proves, or what is wrong with it, in words that fit after "the caller".
-    fn judge(&self, request: &Request<()>) -> Result<Proven, String> {
-        let proven = if self.certified {
+    fn judge(&self, request: &Request<()>) -> Result<Option<ServerId>, String> {
+        let server = if self.certified {
             let chain = request.peer_certs().unwrap_or_default();
             Some(tls::member(&chain, &self.cluster).map_err(|problem| problem.to_string())?)
         } else {
@@ -75,7 +63,38 @@ impl Members {
                 return Err(format!("{has} cluster secret"));
             }
         }
-        Ok(Proven(proven))
+        Ok(server)
+    }
+
+    /// A caller that is let in names itself and whom it means. These names are none of this cluster's.
+    pub(super) fn unknown(&self, proven: Proven) -> Status {
+        self.refuse(proven.address, "names another cluster or unknown servers")
+    }
+
+    /// Whoever shows a certificate speaks for the server that it names.
+    pub(super) fn speaks_for(&self, proven: Proven, from: ServerId) -> Result<(), Status> {
+        match proven.server {
+            Some(server) if server != from => {
+                let problem =
+                    format!("speaks as server {from} and shows the certificate of server {server}");
+                Err(self.refuse(proven.address, &problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse(&self, address: Option<SocketAddr>, problem: &str) -> Status {
+        if let Some(left_out) = self.lines.permit(problem) {
+            let address = address.map(|address| address.to_string()).unwrap_or_default();
+            tracing::warn!(
+                address,
+                left_out,
+                "refused a call that is for the cluster's own servers: the caller {problem}"
+            );
+        }
+        errors::stranger(format!(
+            "only the cluster's own servers may call this: the caller {problem}"
+        ))
     }
 }
 
@@ -84,16 +103,4 @@ pub(super) fn proven<T>(request: Request<T>) -> (Proven, T) {
     let (_, extensions, message) = request.into_parts();
     let proven = extensions.get::<Proven>().copied();
     (proven.expect("every call between servers was looked at"), message)
-}
-
-impl Proven {
-    /// A holder of a certificate speaks for the server that it names.
-    pub(super) fn speaks_for(self, from: ServerId) -> Result<(), Status> {
-        match self.0 {
-            Some(proven) if proven != from => Err(errors::stranger(format!(
-                "the caller speaks as server {from} and shows the certificate of server {proven}"
-            ))),
-            _ => Ok(()),
-        }
-    }
 }

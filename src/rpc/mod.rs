@@ -114,6 +114,7 @@ pub fn router(
         node: node.clone(),
         id,
         cluster: config.cluster.name.clone(),
+        members: members.clone(),
         others: config.servers.keys().copied().filter(|other| *other != id).collect(),
         stop: stop.clone(),
     };

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     errors,
-    members::{self, Proven},
+    members::{self, Members, Proven},
 };
 use crate::{
     cluster::{Message, ServerId},
@@ -41,6 +41,7 @@ pub(super) struct Replication {
     pub(super) id: ServerId,
     pub(super) cluster: String,
     pub(super) others: BTreeSet<ServerId>,
+    pub(super) members: Members,
     pub(super) stop: CancellationToken,
 }
 
@@ -66,10 +67,8 @@ impl Replication {
                 && self.others.contains(&ServerId(envelope.from))
                 && envelope.to == self.id.0
         });
-        let envelope = known.ok_or_else(|| {
-            errors::stranger("only the cluster's own servers, by their names, may call this")
-        })?;
-        proven.speaks_for(ServerId(envelope.from))
+        let envelope = known.ok_or_else(|| self.members.unknown(proven))?;
+        self.members.speaks_for(proven, ServerId(envelope.from))
     }
 
     /// Hands a question to the core and returns where its answers will come.

@@ -134,7 +134,7 @@ async fn handshake(
         Ok(Err(problem)) => problem?,
         Err(_) => format!("did not finish the handshake within {} s", LONGEST.as_secs()),
     };
-    if let Some(left_out) = told.lines.permit() {
+    if let Some(left_out) = told.lines.permit(&problem) {
         tracing::warn!(address, left_out, "refused a connection: the caller {problem}");
     }
     None
@@ -162,7 +162,7 @@ async fn shake(
         match problem::of_caller(&error, authority) {
             Some(problem) => Some(problem),
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Some("ended the connection during the handshake".into())
+                Some("ended the connection during the handshake, as some do that don't believe a certificate".into())
             }
             None => Some(format!("broke the handshake: {error}")),
         }

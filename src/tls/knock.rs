@@ -57,7 +57,7 @@ impl Plain {
     fn hear(&mut self, bytes: &[u8]) {
         let (Some(first), Some(lines)) = (bytes.first(), self.unheard.take()) else { return };
         if *first == HANDSHAKE
-            && let Some(left_out) = lines.permit()
+            && let Some(left_out) = lines.permit("TLS is wanted")
         {
             let address = self.stream.peer_addr().map(|address| address.to_string());
             let address = address.unwrap_or_default();

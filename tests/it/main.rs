@@ -28,3 +28,4 @@ mod strangers;
 mod surface;
 mod sweep;
 mod terminal;
+mod tls;
