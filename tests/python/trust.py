@@ -4,12 +4,15 @@ Arguments: the stubs, a server's address, the folder of certificates, and "ended
 over.
 """
 
+import os
 import pathlib
 import sys
 
 STUBS, ADDRESS, FOLDER = sys.argv[1:4]
 ENDED = sys.argv[4:] == ["ended"]
 sys.path.insert(0, STUBS)
+# Each refusal here is wanted, and told by what the calls end with.
+os.environ["GRPC_VERBOSITY"] = "NONE"
 
 import grpc  # noqa: E402
 from chinwag.chat.v1 import cluster_pb2, cluster_pb2_grpc  # noqa: E402

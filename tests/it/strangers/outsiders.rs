@@ -142,6 +142,9 @@ async fn a_server_with_another_secret_is_no_member() {
     }
     let status = cluster.status(cluster.leader().await).await.expect("it leads");
     assert_eq!(status.copies, 2, "it does not count");
+    let told =
+        "refuses this one: only the cluster's own servers may call this: the caller has another";
+    assert!(cluster.log(gone).contains(told), "{}", cluster.log(gone));
     cluster.stop(gone).await;
     std::fs::write(cluster.folder().join("secret"), right).expect("writable");
     cluster.start_server(gone).await;

@@ -71,6 +71,40 @@ async fn a_renewed_certificate_is_shown_to_whoever_comes_next_and_a_broken_one_n
 }
 
 #[tokio::test]
+async fn a_server_of_another_authority_is_left_out_and_both_say_why() {
+    let mut cluster = Cluster::prepare(encrypted(3)).await;
+    let another = Forge::another();
+    put(&cluster, 3, &another.sign(&["127.0.0.1", "chinwag:test/server/3"], |_| {}));
+    fs::write(cluster.certs("another.pem"), &another.pem).expect("writable");
+    let config = fs::read_to_string(cluster.config()).expect("it was made");
+    let strange = cluster.folder().join("strange.yaml");
+    fs::write(&strange, config.replace("ca.pem", "another.pem")).expect("writable");
+    for id in [1, 2] {
+        cluster.start_server(id).await;
+    }
+    let stranger = cluster.spawn_with(3, &strange, &[], "stranger.log".into(), "");
+    cluster.in_sync([1, 2]).await;
+    let alice = User::create(&cluster, "alice").await;
+    alice.send("@alice", "two are enough").await;
+    let words = |id: u32, file: &str| {
+        let address = cluster.address(id);
+        format!(
+            "{address} shows a certificate that was not signed by the authority in {}",
+            cluster.certs(file).display()
+        )
+    };
+    logs(&cluster, 1, &words(3, "ca.pem")).await;
+    let told = words(1, "another.pem");
+    until("the stranger says why", PATIENCE, || {
+        let told = stranger.log().contains(&told);
+        async move { told.then_some(()) }
+    })
+    .await;
+    let status = cluster.status(cluster.leader().await).await.expect("it leads");
+    assert_eq!(status.copies, 2);
+}
+
+#[tokio::test]
 async fn a_server_does_not_start_with_what_nobody_would_believe() {
     let cluster = Cluster::prepare(encrypted(1)).await;
     let forge = Forge::of(&cluster);
