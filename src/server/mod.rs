@@ -33,7 +33,7 @@ use crate::{
     node::{self, LinkSettings, Parts, Running},
     rpc::{self, Services},
     store::{OpenOptions, Opened, SCHEMA_VERSION, Store, StoreError, WriterHandle},
-    tls::{Dialing, Handshakes, Knocks, TlsError},
+    tls::{Dialing, Handshakes, Knocks, Patience, TlsError},
 };
 
 pub use security::check_certificates;
@@ -123,7 +123,7 @@ pub async fn run(
     let authority = keeper.callers_authority();
     let network = || {
         let (incoming, port) = open(listener)?;
-        let incoming = Handshakes::new(incoming, server, authority);
+        let incoming = Handshakes::new(incoming, server, authority, Patience::default());
         Ok(Network { incoming, dialing, clock: node::boot_clock, port: Some(port) })
     };
     tokio::select! {

@@ -23,20 +23,33 @@ use tokio_stream::Stream;
 use super::{explain, problem};
 use crate::sparing::Sparing;
 
-/// So many handshakes are under way at a time. Each takes a millisecond of work, so that even this many
-/// delay nothing else for long; whoever comes then waits in the port's own queue.
-const HANDSHAKES: usize = 256;
-/// No handshake takes longer.
-const LONGEST: Duration = Duration::from_secs(10);
-/// While all places are taken, one that takes longer than this makes room: whoever means it is done by
-/// then, and whoever only holds places must come back for each of them every second.
-const CROWDED: Duration = Duration::from_secs(1);
+/// How many handshakes at a time, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// So many are under way at a time. Each takes a millisecond of work, so that even this many delay
+    /// nothing else for long; whoever comes then waits in the port's own queue.
+    pub at_once: usize,
+    /// None takes longer.
+    pub longest: Duration,
+    /// While all places are taken, one that takes longer than this makes room: whoever means it is done
+    /// by then, and whoever only holds places must come back for each of them all the time.
+    pub crowded: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { at_once: 256, longest: Duration::from_secs(10), crowded: Duration::from_secs(1) }
+    }
+}
 
 /// The stream of encrypted connections. Dropping it ends the handshakes under way.
 pub struct Handshakes<Incoming> {
     incoming: Incoming,
     config: watch::Receiver<Arc<ServerConfig>>,
+    patience: Patience,
     told: Told,
+    /// Came and has no place yet.
+    waiting: Option<TcpStream>,
     tasks: JoinSet<Option<TlsStream<TcpStream>>>,
     /// Those under way, the oldest first; some may be over.
     begun: VecDeque<(Instant, AbortHandle)>,
@@ -57,14 +70,17 @@ impl<Incoming> Handshakes<Incoming> {
         incoming: Incoming,
         config: watch::Receiver<Arc<ServerConfig>>,
         authority: PathBuf,
+        patience: Patience,
     ) -> Handshakes<Incoming> {
         Handshakes {
             incoming,
             config,
+            patience,
             told: Told {
                 authority: authority.display().to_string().into(),
                 lines: Arc::new(Sparing::default()),
             },
+            waiting: None,
             tasks: JoinSet::new(),
             begun: VecDeque::new(),
             alarm: Box::pin(sleep_until(Instant::now())),
@@ -73,21 +89,21 @@ impl<Incoming> Handshakes<Incoming> {
 
     fn begin(&mut self, stream: TcpStream) {
         let (config, told) = (self.config.borrow().clone(), self.told.clone());
-        let handle = self.tasks.spawn(handshake(stream, config, told));
+        let handle = self.tasks.spawn(handshake(stream, config, told, self.patience.longest));
         self.begun.push_back((Instant::now(), handle));
     }
 
-    /// Waits for a place. The places are those of tasks; one that was told to end frees its own when it
-    /// is joined.
+    /// Waits for a place for whoever came. The places are those of tasks; one that was told to end frees
+    /// its own when it is joined.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.begun.front().is_some_and(|(_, task)| task.is_finished()) {
             self.begun.pop_front();
         }
-        if self.tasks.len() < HANDSHAKES {
+        if self.tasks.len() < self.patience.at_once {
             return Poll::Ready(());
         }
         if let Some((began, task)) = self.begun.front() {
-            let due = *began + CROWDED;
+            let due = *began + self.patience.crowded;
             if self.alarm.deadline() != due {
                 self.alarm.as_mut().reset(due);
             }
@@ -113,11 +129,16 @@ where
                 Poll::Ready(Some(_)) => continue,
                 Poll::Ready(None) | Poll::Pending => {}
             }
+            if self.waiting.is_none() {
+                match ready!(Pin::new(&mut self.incoming).poll_next(context)) {
+                    Some(Ok(stream)) => self.waiting = Some(stream),
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    None => return Poll::Ready(None),
+                }
+            }
             ready!(self.poll_room(context));
-            match ready!(Pin::new(&mut self.incoming).poll_next(context)) {
-                Some(Ok(stream)) => self.begin(stream),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
+            if let Some(stream) = self.waiting.take() {
+                self.begin(stream);
             }
         }
     }
@@ -127,12 +148,13 @@ async fn handshake(
     stream: TcpStream,
     config: Arc<ServerConfig>,
     told: Told,
+    longest: Duration,
 ) -> Option<TlsStream<TcpStream>> {
     let address = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
-    let problem = match timeout(LONGEST, shake(stream, config, &told.authority)).await {
+    let problem = match timeout(longest, shake(stream, config, &told.authority)).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(problem)) => problem?,
-        Err(_) => format!("did not finish the handshake within {} s", LONGEST.as_secs()),
+        Err(_) => format!("did not finish the handshake within {} s", longest.as_secs()),
     };
     if let Some(left_out) = told.lines.permit(&problem) {
         tracing::warn!(address, left_out, "refused a connection: the caller {problem}");
@@ -162,7 +184,9 @@ async fn shake(
         match problem::of_caller(&error, authority) {
             Some(problem) => Some(problem),
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Some("ended the connection during the handshake, as some do that don't believe a certificate".into())
+                let words = "ended the connection during the handshake, as some do that don't \
+                             believe a certificate";
+                Some(words.into())
             }
             None => Some(format!("broke the handshake: {error}")),
         }

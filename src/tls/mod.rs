@@ -31,7 +31,7 @@ pub use self::{
     connector::{Connector, Dialing},
     dates::{Expiry, expiry_words},
     files::{Files, TlsError, file_expiry},
-    handshakes::Handshakes,
+    handshakes::{Handshakes, Patience},
     identity::{Identity, NoMember, member},
     keeper::{Keeper, check},
     knock::Knocks,

@@ -8,7 +8,11 @@ use tokio::{
     sync::mpsc,
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName, server::TlsStream};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{HandshakeKind, client::Resumption, pki_types::ServerName},
+    server::TlsStream,
+};
 use tokio_stream::StreamExt as _;
 use tonic::{Request, client::Grpc, transport::server::TcpIncoming};
 use tonic_prost::ProstCodec;
@@ -16,12 +20,12 @@ use tonic_prost::ProstCodec;
 use super::{Desk, Forge, holder};
 use crate::{
     cluster::ServerId,
-    tls::{Dialing, Distrust, Files, Handshakes, Keeper, material},
+    tls::{Dialing, Distrust, Files, Handshakes, Keeper, Patience, material},
 };
 
 const SOON: Duration = Duration::from_secs(30);
-/// As many as may be under way at a time.
-const PLACES: usize = 256;
+/// Longer than any test.
+const EVER: Duration = Duration::from_secs(3_600);
 
 /// A port behind which handshakes are held.
 struct Port {
@@ -32,12 +36,16 @@ struct Port {
 
 impl Port {
     async fn open(files: Files) -> Port {
+        Port::open_with(files, Patience { longest: EVER, ..Patience::default() }).await
+    }
+
+    async fn open_with(files: Files, patience: Patience) -> Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let keeper = Keeper::open(files, holder()).expect("they are right");
         let authority = keeper.callers_authority();
         let mut handshakes =
-            Handshakes::new(TcpIncoming::from(listener), keeper.server(), authority);
+            Handshakes::new(TcpIncoming::from(listener), keeper.server(), authority, patience);
         let (sender, opened) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Some(Ok(stream)) = handshakes.next().await {
@@ -67,13 +75,24 @@ impl Port {
     }
 }
 
+/// Whether a connection has been closed by the port.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut byte = [0; 1];
+    matches!(timeout(SOON, stream.read(&mut byte)).await, Ok(Ok(0) | Err(_)))
+}
+
+/// Whether nothing has come over a connection, not even its end.
+fn is_open(stream: &TcpStream) -> bool {
+    stream.try_read(&mut [0; 1]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
 #[tokio::test]
-async fn a_handshake_that_never_ends_keeps_nobody_waiting() {
+async fn handshakes_that_never_end_keep_nobody_waiting() {
     let forge = Forge::new();
     let desk = Desk::with(&forge.server(), &forge.pem);
     let mut port = Port::open(desk.files()).await;
     let mut idle = Vec::new();
-    for number in 0..PLACES / 2 {
+    for number in 0..100 {
         let mut stream = port.connect().await;
         if number % 2 == 0 {
             // The beginning of a record that never goes on.
@@ -81,36 +100,71 @@ async fn a_handshake_that_never_ends_keeps_nobody_waiting() {
         }
         idle.push(stream);
     }
-    let before = port.handshake(desk.path("ca.pem"));
-    timeout(SOON, before).await.expect("in time").expect("it is believed");
+    let another = port.handshake(desk.path("ca.pem"));
+    timeout(SOON, another).await.expect("in time").expect("it is believed");
     port.next().await;
+    assert!(idle.iter().all(is_open), "there is room for all of them");
+}
+
+#[tokio::test]
+async fn a_handshake_has_its_time() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let patience = Patience { longest: Duration::from_millis(100), ..Patience::default() };
+    let port = Port::open_with(desk.files(), patience).await;
+    let mut stream = port.connect().await;
+    stream.write_all(&[0x16]).await.expect("it is open");
+    assert!(is_closed(&mut stream).await);
 }
 
 #[tokio::test]
 async fn when_all_places_are_held_the_oldest_makes_room() {
     let forge = Forge::new();
     let desk = Desk::with(&forge.server(), &forge.pem);
-    let mut port = Port::open(desk.files()).await;
-    let mut idle = Vec::new();
-    for _ in 0..PLACES {
-        let mut stream = port.connect().await;
-        stream.write_all(&[0x16]).await.expect("it is open");
-        idle.push(stream);
-    }
-    timeout(SOON, port.handshake(desk.path("ca.pem")))
-        .await
-        .expect("in time")
-        .expect("it is believed");
+    let patience = Patience { at_once: 2, longest: EVER, crowded: Duration::from_millis(100) };
+    let mut port = Port::open_with(desk.files(), patience).await;
+    let (mut first, second) = (port.connect().await, port.connect().await);
+    let another = port.handshake(desk.path("ca.pem"));
+    timeout(SOON, another).await.expect("in time").expect("it is believed");
     port.next().await;
-    // One had to go, the oldest, long before its time; the others are still waited for.
-    let mut byte = [0; 1];
-    let end = timeout(SOON, idle[0].read(&mut byte)).await.expect("in time");
-    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
-    let newest = idle[PLACES - 1].try_read(&mut byte);
-    assert!(
-        newest.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
-        "{newest:?}"
-    );
+    assert!(is_closed(&mut first).await);
+    assert!(is_open(&second), "one place was enough");
+}
+
+#[tokio::test]
+async fn no_more_than_are_allowed_are_under_way() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let patience = Patience { at_once: 2, longest: EVER, crowded: EVER };
+    let port = Port::open_with(desk.files(), patience).await;
+    let idle = (port.connect().await, port.connect().await);
+    let mut waits = std::pin::pin!(port.handshake(desk.path("ca.pem")));
+    let early = timeout(Duration::from_millis(200), &mut waits).await;
+    assert!(early.is_err(), "it is answered though all places are taken");
+    drop(idle);
+    timeout(SOON, waits).await.expect("in time").expect("it is believed");
+}
+
+#[tokio::test]
+async fn every_connection_is_judged_anew() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let mut port = Port::open(desk.files()).await;
+    // This client would resume its session, if the server let it.
+    let mut config = material::trusting(&desk.path("ca.pem")).expect("an authority");
+    config.resumption = Resumption::default();
+    let connector = TlsConnector::from(Arc::new(config));
+    for _ in 0..2 {
+        let (name, stream) = (ServerName::from(port.address.ip()), port.connect().await);
+        let mut stream = connector.connect(name, stream).await.expect("it is believed");
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+        let mut answered = port.next().await;
+        // A ticket would come with the first answer.
+        answered.write_all(b"!").await.expect("it is open");
+        answered.flush().await.expect("it is open");
+        let mut byte = [0; 1];
+        timeout(SOON, stream.read_exact(&mut byte)).await.expect("in time").expect("an answer");
+    }
 }
 
 #[tokio::test]

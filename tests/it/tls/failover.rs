@@ -10,7 +10,8 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
 use super::encrypted;
 use crate::harness::{
-    Cluster, PASSWORD, Receiver, User, all, bodies, contents_are_equal, until, within,
+    Cluster, Door, Options, PASSWORD, Receiver, User, all, bodies, contents_are_equal, until,
+    within,
 };
 
 /// Callers that begin a handshake and never go on: more than may be under way at a time.
@@ -50,6 +51,19 @@ async fn every_line_arrives_once_and_in_order_over_tls_while_the_leaders_die() {
     }
     cluster.in_sync(all()).await;
     contents_are_equal(&mut cluster).await;
+}
+
+#[tokio::test]
+async fn servers_that_know_each_other_by_the_secret_alone_encrypt_all_the_same() {
+    let alone = ("CHINWAG__TLS__CLIENT_CA", String::new());
+    let secret = ("CHINWAG_CLUSTER_SECRET", "a-secret-of-at-least-16-characters".to_owned());
+    let options = Options { environment: vec![alone, secret], ..encrypted(3) };
+    let mut cluster = Cluster::start_with(options).await;
+    let alice = User::create(&cluster, "alice").await;
+    cluster.kill(cluster.leader().await);
+    alice.send("@alice", "still here").await;
+    let leader = cluster.leader().await;
+    assert!(Door::to(&cluster.address(leader)).status().await.is_none(), "it encrypts");
 }
 
 #[tokio::test]
