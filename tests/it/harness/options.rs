@@ -63,9 +63,9 @@ impl Options {
         if self.tls {
             let certs = folder.join(CERTS);
             let file = |name: &str| certs.join(name).display().to_string();
-            write!(
+            writeln!(
                 text,
-                "tls: {{ certificate: \"{}\", key: \"{}\", ca: \"{}\", client_ca: \"{}\" }}\n",
+                "tls: {{ certificate: \"{}\", key: \"{}\", ca: \"{}\", client_ca: \"{}\" }}",
                 file("server-{id}.pem"),
                 file("server-{id}.key"),
                 file("ca.pem"),
