@@ -38,6 +38,10 @@ use crate::{
 
 pub use security::check_certificates;
 
+/// The guide for operators.
+#[doc = include_str!("../docs/operate.md")]
+pub mod guide {}
+
 /// The version of the log's format; servers of another one are refused by name.
 const LOG_FORMAT: u32 = 1;
 /// What the writer finished and the node has not heard of yet.

@@ -26,18 +26,16 @@ const NOTHING_FOR_WANT_OF_SECURITY: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 0xc];
 const TEXT: &[u8] =
     b"this server takes encrypted connections only: call it with TLS and its authority's certificate";
 
-/// The first request begins within so many bytes,
+/// The first request begins within so many bytes.
 const FIRST_BYTES: usize = 16 * 1024;
-/// and within this.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// How long the caller gets to read the answer.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// See the file's header.
-pub(super) async fn that_tls_is_wanted(stream: &mut TcpStream) {
+/// See the file's header. The first request is awaited for so long.
+pub(super) async fn that_tls_is_wanted(stream: &mut TcpStream, patience: Duration) {
     // Some clients send nothing before they know the server's settings.
     let _ = stream.write_all(&SETTINGS).await;
-    let _ = timeout(FIRST_REQUEST, first_request(stream)).await;
+    let _ = timeout(patience, first_request(stream)).await;
     let length = NOTHING_FOR_WANT_OF_SECURITY.len() + TEXT.len();
     let mut goaway = vec![0, 0, u8::try_from(length).expect("a short text"), GOAWAY, 0, 0, 0, 0, 0];
     goaway.extend(NOTHING_FOR_WANT_OF_SECURITY);

@@ -34,11 +34,18 @@ pub struct Patience {
     /// While all places are taken, one that takes longer than this makes room: whoever means it is done
     /// by then, and whoever only holds places must come back for each of them all the time.
     pub crowded: Duration,
+    /// So long a caller without TLS may take to its first request; then it is told what is wrong.
+    pub plain: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { at_once: 256, longest: Duration::from_secs(10), crowded: Duration::from_secs(1) }
+        Patience {
+            at_once: 256,
+            longest: Duration::from_secs(10),
+            crowded: Duration::from_secs(1),
+            plain: Duration::from_millis(500),
+        }
     }
 }
 
@@ -89,7 +96,7 @@ impl<Incoming> Handshakes<Incoming> {
 
     fn begin(&mut self, stream: TcpStream) {
         let (config, told) = (self.config.borrow().clone(), self.told.clone());
-        let handle = self.tasks.spawn(handshake(stream, config, told, self.patience.longest));
+        let handle = self.tasks.spawn(handshake(stream, config, told, self.patience));
         self.begun.push_back((Instant::now(), handle));
     }
 
@@ -148,13 +155,14 @@ async fn handshake(
     stream: TcpStream,
     config: Arc<ServerConfig>,
     told: Told,
-    longest: Duration,
+    patience: Patience,
 ) -> Option<TlsStream<TcpStream>> {
     let address = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
-    let problem = match timeout(longest, shake(stream, config, &told.authority)).await {
+    let shaking = shake(stream, config, &told.authority, patience.plain);
+    let problem = match timeout(patience.longest, shaking).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(problem)) => problem?,
-        Err(_) => format!("did not finish the handshake within {} s", longest.as_secs()),
+        Err(_) => format!("did not finish the handshake within {} s", patience.longest.as_secs()),
     };
     if let Some(left_out) = told.lines.permit(&problem) {
         tracing::warn!(address, left_out, "refused a connection: the caller {problem}");
@@ -167,6 +175,7 @@ async fn shake(
     mut stream: TcpStream,
     config: Arc<ServerConfig>,
     authority: &str,
+    plain: Duration,
 ) -> Result<TlsStream<TcpStream>, Option<String>> {
     let mut first = [0; 1];
     match stream.peek(&mut first).await {
@@ -175,7 +184,7 @@ async fn shake(
         Ok(_) => {}
     }
     if first[0] == explain::PREFACE[0] {
-        explain::that_tls_is_wanted(&mut stream).await;
+        explain::that_tls_is_wanted(&mut stream, plain).await;
         let words = "speaks HTTP/2 without TLS; this server takes encrypted connections only: \
                      give a client the authority's file by --ca";
         return Err(Some(words.into()));

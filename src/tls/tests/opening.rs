@@ -121,7 +121,12 @@ async fn a_handshake_has_its_time() {
 async fn when_all_places_are_held_the_oldest_makes_room() {
     let forge = Forge::new();
     let desk = Desk::with(&forge.server(), &forge.pem);
-    let patience = Patience { at_once: 2, longest: EVER, crowded: Duration::from_millis(100) };
+    let patience = Patience {
+        at_once: 2,
+        longest: EVER,
+        crowded: Duration::from_millis(100),
+        ..Patience::default()
+    };
     let mut port = Port::open_with(desk.files(), patience).await;
     let (mut first, second) = (port.connect().await, port.connect().await);
     let another = port.handshake(desk.path("ca.pem"));
@@ -135,7 +140,7 @@ async fn when_all_places_are_held_the_oldest_makes_room() {
 async fn no_more_than_are_allowed_are_under_way() {
     let forge = Forge::new();
     let desk = Desk::with(&forge.server(), &forge.pem);
-    let patience = Patience { at_once: 2, longest: EVER, crowded: EVER };
+    let patience = Patience { at_once: 2, longest: EVER, crowded: EVER, ..Patience::default() };
     let port = Port::open_with(desk.files(), patience).await;
     let idle = (port.connect().await, port.connect().await);
     let mut waits = std::pin::pin!(port.handshake(desk.path("ca.pem")));
@@ -184,24 +189,41 @@ async fn the_next_connection_is_answered_with_the_new_certificate() {
 }
 
 #[tokio::test]
-async fn a_caller_without_tls_is_told_so_in_http2() {
+async fn a_caller_without_tls_is_told_so_in_http2_once_it_has_asked_for_something() {
     let forge = Forge::new();
     let desk = Desk::with(&forge.server(), &forge.pem);
-    let port = Port::open(desk.files()).await;
+    let patience = Patience { longest: EVER, plain: EVER, ..Patience::default() };
+    let port = Port::open_with(desk.files(), patience).await;
     let mut stream = port.connect().await;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("it is open");
-    // Settings, and a request.
-    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("it is open");
+    let mut settings = [0; 9];
+    timeout(SOON, stream.read_exact(&mut settings)).await.expect("in time").expect("it is open");
+    assert_eq!(settings, [0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    stream.write_all(&settings).await.expect("it is open");
+    let early = timeout(Duration::from_millis(200), stream.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "a goodbye before the request tells nothing of it: {early:?}");
+
     stream.write_all(&[0, 0, 1, 1, 5, 0, 0, 0, 1, 0x82]).await.expect("it is open");
-    let mut answer = Vec::new();
-    timeout(SOON, stream.read_to_end(&mut answer)).await.expect("in time").expect("it ends well");
-    assert_eq!(answer[..9], [0, 0, 0, 4, 0, 0, 0, 0, 0], "its settings");
-    let goaway = &answer[9..];
+    let mut goaway = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut goaway)).await.expect("in time").expect("it ends well");
     assert_eq!(goaway[3], 7, "{goaway:?}");
     assert_eq!(goaway[9..17], [0, 0, 0, 0, 0, 0, 0, 0xc], "nothing was looked at");
     assert_eq!(usize::from(goaway[2]), goaway.len() - 9);
     let words = String::from_utf8_lossy(&goaway[17..]);
     assert!(words.contains("encrypted connections only"), "{words}");
+}
+
+#[tokio::test]
+async fn a_caller_without_tls_that_asks_for_nothing_is_told_all_the_same() {
+    let forge = Forge::new();
+    let desk = Desk::with(&forge.server(), &forge.pem);
+    let patience = Patience { longest: EVER, plain: Duration::ZERO, ..Patience::default() };
+    let port = Port::open_with(desk.files(), patience).await;
+    let mut stream = port.connect().await;
+    stream.write_all(b"PRI").await.expect("it is open");
+    let mut answer = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut answer)).await.expect("in time").expect("it ends well");
+    assert!(String::from_utf8_lossy(&answer).contains("encrypted connections only"));
 }
 
 /// What whoever calls a server in this way finds wrong with it; nobody answers behind the port.

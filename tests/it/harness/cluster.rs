@@ -127,6 +127,11 @@ impl Cluster {
         self.ids().map(|id| self.door(id)).collect()
     }
 
+    /// The servers' authority is this one from now on.
+    pub(crate) fn know(&mut self, authority: &str) {
+        self.authority = Some(authority.into());
+    }
+
     /// A file that has to do with certificates.
     pub(crate) fn certs(&self, name: &str) -> PathBuf {
         self.folder().join(CERTS).join(name)

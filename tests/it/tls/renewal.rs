@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{encrypted, logs};
 use crate::harness::{
-    Cluster, Exit, Forge, User, all, contents_are_equal, ends_in, expired, until,
+    Cluster, Door, Exit, Forge, User, all, contents_are_equal, ends_in, expired, until,
 };
 
 /// Long enough to start a server on a busy machine.
@@ -68,6 +68,49 @@ async fn a_renewed_certificate_is_shown_to_whoever_comes_next_and_a_broken_one_n
     cluster.in_sync(all()).await;
     alice.send("@alice", "still here").await;
     contents_are_equal(&mut cluster).await;
+}
+
+#[tokio::test]
+async fn the_authority_itself_is_replaced_while_everybody_talks() {
+    let mut cluster = Cluster::start_with(encrypted(3)).await;
+    let alice = User::create(&cluster, "alice").await;
+    let (old, new) = (Forge::of(&cluster), Forge::another());
+    let authority = |text: &str| fs::write(cluster.certs("ca.pem"), text).expect("writable");
+    authority(&format!("{}{}", old.pem, new.pem));
+    all_took_up(&cluster, 1).await;
+    for id in all() {
+        put(&cluster, id, &new.sign(&["127.0.0.1", &format!("chinwag:test/server/{id}")], |_| {}));
+    }
+    all_took_up(&cluster, 2).await;
+    authority(&new.pem);
+    all_took_up(&cluster, 3).await;
+    alice.send("@alice", "over the connection of before").await;
+    for id in all() {
+        let address = cluster.address(id);
+        assert!(Door::trusting(&address, &new.pem, None).status().await.is_some(), "server {id}");
+        assert!(Door::trusting(&address, &old.pem, None).status().await.is_none(), "server {id}");
+    }
+    // A stolen key of the old authority makes no server any more.
+    let stolen = old.sign(&["127.0.0.1", "chinwag:test/server/2"], |_| {});
+    let thief = Door::trusting(&cluster.address(1), &new.pem, Some(&stolen));
+    assert!(thief.status().await.is_none(), "it is not even let in");
+    cluster.know(&new.pem);
+    let follower = cluster.another(cluster.leader().await);
+    cluster.kill(follower);
+    cluster.start_server(follower).await;
+    cluster.in_sync(all()).await;
+    contents_are_equal(&mut cluster).await;
+}
+
+/// Waits until every server has taken up changed files so many times.
+async fn all_took_up(cluster: &Cluster, times: usize) {
+    for id in all() {
+        until(format!("server {id} takes up change {times}"), PATIENCE, || {
+            let seen = cluster.log(id).matches("took up changed certificates").count();
+            async move { (seen >= times).then_some(()) }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
