@@ -18,9 +18,12 @@
 //! | 0 | [`chat`] | what users can do, as data; pure |
 //! | 0 | [`cluster`] | the protocol: who leads, what is committed, who is in sync; pure |
 //! | 0 | [`failpoint`] | where a test may let a server die; empty in release builds |
+//! | 0 | [`sparing`] | log lines that strangers can cause |
 //! | 1 | [`wire`] | the generated protobuf code, and conversions |
 //! | 1 | [`config`], [`telemetry`] | one checked file; the log |
+//! | 1 | [`tls`] | encrypted connections: who may believe whom, and why not |
 //! | 2 | [`store`] | the database: apply, queries, log, snapshots; the only room that knows SQL |
+//! | 2 | [`certs`] | makes an authority and certificates for a cluster |
 //! | 2 | [`peers`] | links to the other servers |
 //! | 2 | [`client`] | the fail-over library |
 //! | 3 | [`node`] | the driver: the only loop, the only clock |
@@ -57,6 +60,7 @@
 //! No consensus library and no external coordinator. No clock in any safety argument. No `unsafe` of
 //! ours, no global state, no server-side scripting. No end-to-end encryption: it would kill search.
 
+pub mod certs;
 pub mod chat;
 pub mod cli;
 pub mod client;
@@ -67,6 +71,8 @@ pub mod node;
 pub mod peers;
 pub mod rpc;
 pub mod server;
+pub mod sparing;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod wire;

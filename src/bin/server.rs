@@ -1,4 +1,4 @@
-//! `server`: one server of a Chinwag cluster, and the demo.
+//! `server`: one server of a Chinwag cluster, its certificates, and the demo.
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write as _},
@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use chinwag::{
+    certs::{self, Order, Report},
     cli::{demo, operate},
     cluster::ServerId,
     config::Config,
@@ -35,6 +36,27 @@ enum Command {
     Demo,
     #[command(flatten)]
     Operate(operate::ServerCommand),
+    /// Make what the cluster needs to encrypt: an authority of its own, and a certificate for each server.
+    ///
+    /// What is there stays; so a server that was added to the configuration gets its certificate by the same
+    /// command. The authority is valid for ten years.
+    Certs(Certs),
+}
+
+#[derive(Args)]
+struct Certs {
+    /// The cluster's configuration: whom to make certificates for.
+    #[arg(long, value_name = "FILE", default_value = "config/cluster.yaml")]
+    config: PathBuf,
+    /// Where to put the files, and where the authority is looked for.
+    #[arg(long, value_name = "DIR", default_value = "certs")]
+    out: PathBuf,
+    /// For how many days a server's certificate is valid.
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=i64::from(certs::AUTHORITY_DAYS)))]
+    days: u32,
+    /// Replace the servers' certificates and keys by new ones of the same authority.
+    #[arg(long)]
+    renew: bool,
 }
 
 #[derive(Args)]
@@ -75,6 +97,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Some(Command::Operate(command)) => return operate::run_server(&command),
         Some(Command::Demo) => demo::run().map_err(anyhow::Error::from),
+        Some(Command::Certs(arguments)) => make_certificates(&arguments),
         None => serve(arguments.serve),
     };
     match done {
@@ -87,13 +110,14 @@ fn main() -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let config = matches!(error.downcast_ref(), Some(ServerError::Config(_)));
+    let config = matches!(error.downcast_ref(), Some(ServerError::Config(_) | ServerError::Tls(_)));
     if config || error.is::<Usage>() || error.is::<chinwag::config::ConfigError>() { 2 } else { 1 }
 }
 
 fn serve(arguments: Serve) -> anyhow::Result<()> {
     let mut config = Config::load(Some(&arguments.config))?;
     // Before anything is wiped, and part of what a check is about.
+    config.check_serving()?;
     config.cluster.secret()?;
     if let Some(data_dir) = arguments.data_dir {
         config.storage.data_dir = data_dir;
@@ -102,8 +126,11 @@ fn serve(arguments: Serve) -> anyhow::Result<()> {
         return say("the configuration is good");
     }
     let id = arguments.id.map(ServerId).ok_or_else(|| Usage("which server? give --id N".into()))?;
-    config.server(id)?;
+    let certificates = server::check_certificates(&config, id)?;
     if arguments.check_config {
+        for expiry in certificates.iter().flatten() {
+            say(&format!("{expiry}"))?;
+        }
         return say("the configuration is good");
     }
     if arguments.force_lead {
@@ -122,6 +149,13 @@ fn serve(arguments: Serve) -> anyhow::Result<()> {
     // Blocking work that outlives the server (a long query) does not keep the process.
     runtime.shutdown_background();
     ended
+}
+
+fn make_certificates(arguments: &Certs) -> anyhow::Result<()> {
+    let config = Config::load(Some(&arguments.config))?;
+    let Certs { out, days, renew, .. } = arguments;
+    let made = certs::make(&config, &Order { folder: out.clone(), days: *days, renew: *renew })?;
+    say(&Report { made: &made, config: &config }.to_string())
 }
 
 async fn run(config: Config, id: ServerId, options: Options) -> anyhow::Result<()> {

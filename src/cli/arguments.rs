@@ -10,7 +10,8 @@ use clap::Parser;
 use super::{exit::Failure, subcommands::Once};
 use crate::{
     client::{Client, Patience},
-    config::Config,
+    config::{Address, Config},
+    tls::Dialing,
 };
 
 /// Where the configuration is looked for when none is named.
@@ -37,6 +38,13 @@ pub struct Arguments {
     /// The servers' addresses, instead of a file; one is enough to find the leader.
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub servers: Vec<String>,
+    /// The authority of the servers' certificates (a PEM file), instead of the configuration's `tls.ca`: the
+    /// connections are encrypted, and no other server is believed.
+    #[arg(long, value_name = "FILE", env = "CHINWAG_CA", global = true)]
+    pub ca: Option<PathBuf>,
+    /// Call servers on other machines without encryption: their network can read everything.
+    #[arg(long, global = true)]
+    pub insecure: bool,
     /// How many seconds a command waits and retries until it gives up.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400), global = true)]
     pub timeout: u64,
@@ -60,17 +68,62 @@ impl Arguments {
         Ok(Config::load(path)?)
     }
 
-    /// The servers' addresses.
-    pub(super) fn servers(&self) -> Result<Vec<String>, Failure> {
-        if !self.servers.is_empty() {
-            return Ok(self.servers.iter().map(|address| address.trim().to_owned()).collect());
+    /// Where the servers are, and how they are known.
+    pub(super) fn cluster(&self) -> Result<Cluster, Failure> {
+        let named = !self.servers.is_empty();
+        let mut cluster = if named { self.named()? } else { self.configured()? };
+        if let Some(ca) = &self.ca {
+            cluster.authority = Some(ca.clone());
         }
-        Ok(self.config()?.servers.values().map(|server| server.address.to_string()).collect())
+        Ok(cluster)
+    }
+
+    /// By the command line alone.
+    fn named(&self) -> Result<Cluster, Failure> {
+        let servers: Vec<String> =
+            self.servers.iter().map(|address| address.trim().to_owned()).collect();
+        let elsewhere = servers.iter().find(|address| is_elsewhere(address));
+        if let (Some(address), None, false) = (elsewhere, &self.ca, self.insecure) {
+            return Err(Failure::Usage(format!(
+                "{address} is on another machine: give the file of the servers' authority by --ca, or \
+                 say --insecure if the network between may read everything"
+            )));
+        }
+        Ok(Cluster { servers, authority: None })
+    }
+
+    /// By the configuration.
+    fn configured(&self) -> Result<Cluster, Failure> {
+        let config = self.config()?;
+        let servers = config.servers.values().map(|server| server.address.to_string()).collect();
+        let authority = match config.client_authority() {
+            // The command line names another one, or says that none is needed.
+            Err(_) if self.ca.is_some() || self.insecure => None,
+            found => found?.map(Path::to_owned),
+        };
+        Ok(Cluster { servers, authority })
     }
 
     /// A client of these servers.
-    pub(super) fn client(&self, servers: &[String]) -> Result<Client, Failure> {
+    pub(super) fn client(&self, cluster: &Cluster) -> Result<Client, Failure> {
         let patience = Patience { call: Duration::from_secs(self.timeout), ..Patience::default() };
-        Ok(Client::new(servers, patience)?)
+        Ok(match &cluster.authority {
+            Some(ca) => Client::over(Dialing::trusting(ca)?, &cluster.servers, patience)?,
+            None => Client::new(&cluster.servers, patience)?,
+        })
     }
+}
+
+/// Where a cluster is, and how its servers are known.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    /// The servers' addresses.
+    pub(super) servers: Vec<String>,
+    /// The file of their authority; without it nothing is encrypted.
+    authority: Option<PathBuf>,
+}
+
+/// A malformed address is told by whoever uses it.
+fn is_elsewhere(address: &str) -> bool {
+    Address::parse(address).is_ok_and(|address| !address.is_loopback())
 }

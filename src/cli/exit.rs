@@ -6,7 +6,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tonic::Code;
 
 use super::text::harmless;
-use crate::{client, config::ConfigError};
+use crate::{client, config::ConfigError, tls::TlsError};
 
 /// What the exit code says. A piped session ends with that of its first failure; it answers the lines
 /// after it all the same. A session on a terminal ends with 0 once it has begun.
@@ -58,6 +58,9 @@ pub(super) enum Failure {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The authority's file cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// It was not asked for in the right way.
     #[error("{0}")]
     Usage(String),
@@ -109,14 +112,16 @@ impl Failure {
             Failure::Call(Error::OutcomeUnknown { .. }) => Exit::OutcomeUnknown,
             Failure::Call(
                 Error::NoServer { .. }
+                | Error::Distrusted { .. }
                 | Error::NoLeader { .. }
                 | Error::DiskFull { .. }
                 | Error::SearchNotReady { .. },
             ) => Exit::Unavailable,
             Failure::Call(Error::NotLoggedIn { .. }) => Exit::NotLoggedIn,
-            Failure::Call(Error::BadAddress { .. }) | Failure::Config(_) | Failure::Usage(_) => {
-                Exit::Usage
-            }
+            Failure::Call(Error::BadAddress { .. })
+            | Failure::Config(_)
+            | Failure::Tls(_)
+            | Failure::Usage(_) => Exit::Usage,
             Failure::BadData(_) => Exit::BadData,
             // Whoever reads the output has enough of it, as `head` does.
             Failure::System { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,

@@ -124,13 +124,14 @@ async fn piped(
     output: impl AsyncWrite + Unpin,
     notes: impl AsyncWrite + Unpin,
 ) -> Result<Exit, Failure> {
-    let servers = arguments.servers()?;
-    let client = arguments.client(&servers)?;
+    let cluster = arguments.cluster()?;
+    let client = arguments.client(&cluster)?;
+    let servers = &cluster.servers;
     let console = Piped::new(input, output, notes);
     let voice = Voice { json: arguments.json, paint: Paint::default() };
     let setting = Setting {
-        kept: surroundings.session_file(&servers),
-        outboxes: surroundings.outboxes(&servers),
+        kept: surroundings.session_file(servers),
+        outboxes: surroundings.outboxes(servers),
         voice,
         words: Words::default(),
         person: false,
@@ -139,13 +140,14 @@ async fn piped(
 }
 
 async fn on_terminal(arguments: &Arguments, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let servers = arguments.servers()?;
-    let client = arguments.client(&servers)?;
+    let cluster = arguments.cluster()?;
+    let client = arguments.client(&cluster)?;
+    let servers = &cluster.servers;
     let words = Words::default();
     let console = Terminal::open(surroundings.history_file(), words.clone(), surroundings.paint)?;
     let setting = Setting {
-        kept: surroundings.session_file(&servers),
-        outboxes: surroundings.outboxes(&servers),
+        kept: surroundings.session_file(servers),
+        outboxes: surroundings.outboxes(servers),
         voice: Voice { json: arguments.json, paint: surroundings.paint },
         words,
         person: true,

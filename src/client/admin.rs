@@ -139,9 +139,10 @@ impl Admin {
             Failure::DiskFull(_) => Error::DiskFull { address: self.socket.clone() },
             Failure::SearchNotReady(detail) => Error::SearchNotReady { detail },
             Failure::NoSession(detail) => Error::NotLoggedIn { detail },
-            Failure::Unreachable(detail) | Failure::NoAnswerToConnect(detail) => {
-                Error::NoServer { detail }
-            }
+            // The socket speaks without TLS.
+            Failure::Unreachable(detail)
+            | Failure::NoAnswerToConnect(detail)
+            | Failure::Distrusted(detail) => Error::NoServer { detail },
             // Nothing that is asked here does harm twice.
             Failure::Silent | Failure::Lost(_) => {
                 let detail = format!("no answer from {}: {}", self.socket, status.message());

@@ -52,6 +52,8 @@ pub struct Attempts {
     hint: Option<ServerIndex>,
     round: u32,
     uncertain: bool,
+    /// Whether every server of this round was found not to be the one that it should be.
+    distrusted: bool,
     /// Who failed last, and how.
     last: Option<(ServerIndex, Failure)>,
     /// Whether the user was told what a leader lacks.
@@ -76,6 +78,7 @@ impl Attempts {
             hint: None,
             round: 0,
             uncertain: false,
+            distrusted: true,
             last: None,
             told: false,
         }
@@ -89,6 +92,7 @@ impl Attempts {
     /// The attempt after a wait.
     pub fn waited(&mut self, route: &Route, now: Instant) -> Step {
         self.tried.clear();
+        self.distrusted = true;
         self.attempt(route, route.first(self.hint, now), now)
     }
 
@@ -102,6 +106,7 @@ impl Attempts {
         chance: f64,
     ) -> Step {
         self.uncertain |= failure.is_uncertain();
+        self.distrusted &= matches!(failure, Failure::Distrusted(_));
         self.last = Some((server, failure.clone()));
         self.hint = None;
         match failure {
@@ -124,6 +129,10 @@ impl Attempts {
         }
         match route.next(self.hint, &self.tried, now) {
             Some(server) => self.attempt(route, server, now),
+            // Certificates do not become right by waiting, unless they were before.
+            None if self.distrusted && route.is_new() && self.tried.len() == route.count() => {
+                Step::End(self.verdict(route))
+            }
             None => self.wait(route, backoff(self.round, chance), now),
         }
     }
@@ -204,6 +213,7 @@ impl Attempts {
             Failure::Busy(refusal, _) => Error::Refused(refusal.clone()),
             Failure::DiskFull(_) => Error::DiskFull { address: route.address(*server).to_owned() },
             Failure::SearchNotReady(_) => Error::SearchNotReady { detail },
+            Failure::Distrusted(_) => Error::Distrusted { detail },
             Failure::NotLeader(_) | Failure::NotNow(_) => Error::NoLeader { detail },
             _ => Error::NoServer { detail },
         }

@@ -28,6 +28,12 @@ pub enum Error {
         /// What went wrong last.
         detail: String,
     },
+    /// No server is the one that it should be: waiting does not help. Nothing happened.
+    #[error("no server can be believed: {detail}")]
+    Distrusted {
+        /// What is wrong, and with whom.
+        detail: String,
+    },
     /// Servers answered, but none led in time. Nothing happened.
     #[error("no leader ({detail}); try again later, or look at the status")]
     NoLeader {

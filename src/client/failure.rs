@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::error::{FieldViolation, Refusal};
+use crate::tls::Distrust;
 
 /// How an attempt failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +27,8 @@ pub enum Failure {
     SearchNotReady(String),
     /// The server's machine refused the connection, or its address leads nowhere: nothing happened.
     Unreachable(String),
+    /// The server's certificate is wrong, or only one of the two wants encryption: nothing happened.
+    Distrusted(String),
     /// No connection came about in time: nothing happened.
     NoAnswerToConnect(String),
     /// No answer came in time: it may have happened, and the server may be frozen.
@@ -51,6 +54,7 @@ impl Failure {
             | Failure::DiskFull(words)
             | Failure::SearchNotReady(words)
             | Failure::Unreachable(words)
+            | Failure::Distrusted(words)
             | Failure::NoAnswerToConnect(words)
             | Failure::Lost(words) => words.clone(),
         }
@@ -58,7 +62,7 @@ impl Failure {
 
     /// Reads what a call ended with.
     pub fn read(status: &Status) -> Failure {
-        if let Some(failure) = connect_failure(status) {
+        if let Some(failure) = distrust(status).or_else(|| connect_failure(status)) {
             return failure;
         }
         let info = status.get_details_error_info();
@@ -113,6 +117,21 @@ fn words_or(status: &Status, reason: &str) -> String {
         ("", reason) => reason.into(),
         (message, _) => message.into(),
     }
+}
+
+/// What is wrong with the server's certificate, or with ours; or that the server wants encryption: it says so
+/// by HTTP/2's own code, which becomes this one. A server's own refusals of this code come with a reason, and
+/// never out of a broken connection.
+fn distrust(status: &Status) -> Option<Failure> {
+    if let Some(distrust) = Distrust::find(status, "this address") {
+        return Some(Failure::Distrusted(distrust.to_string()));
+    }
+    let plain = status.code() == Code::PermissionDenied && status.source().is_some();
+    plain.then(|| {
+        let words = "the server takes encrypted connections only; give the file of its authority's \
+                     certificate (--ca FILE, or tls.ca in the configuration)";
+        Failure::Distrusted(words.into())
+    })
 }
 
 /// A failed connect, which the transport hides among the causes.

@@ -32,7 +32,7 @@ use std::{
 };
 
 use tokio::sync::broadcast;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use zeroize::Zeroizing;
 
 /// The decisions without the shell, for a simulator that brings time, chance and network of its own.
@@ -55,6 +55,7 @@ pub use self::{
     subscription::{Delivery, Subscription},
 };
 use self::{route::Route, transport::Channels};
+use crate::tls::Dialing;
 
 /// Notices that a slow listener may be behind; older ones are dropped, for only the newest matter.
 const NOTICES: usize = 64;
@@ -111,19 +112,15 @@ impl Client {
     /// # Errors
     /// [`Error::BadAddress`], also when there is none at all.
     pub fn new(servers: &[String], patience: Patience) -> Result<Client, Error> {
-        Client::over(Endpoint::connect_lazy, servers, patience)
+        Client::over(Dialing::Plain(Endpoint::connect_lazy), servers, patience)
     }
 
-    /// As [`Client::new`], over connections that are made in another way than by TCP, such as those of a
-    /// simulated network.
+    /// As [`Client::new`], over connections that are made in another way: encrypted ones to servers of an
+    /// authority ([`Dialing::trusting`]), or those of a simulated network.
     ///
     /// # Errors
     /// As [`Client::new`].
-    pub fn over(
-        connect: fn(&Endpoint) -> Channel,
-        servers: &[String],
-        patience: Patience,
-    ) -> Result<Client, Error> {
+    pub fn over(dialing: Dialing, servers: &[String], patience: Patience) -> Result<Client, Error> {
         if let Some(address) = servers.iter().find(|address| !is_address(address)) {
             return Err(Error::BadAddress { address: address.clone() });
         }
@@ -131,7 +128,7 @@ impl Client {
             return Err(Error::BadAddress { address: String::new() });
         }
         let shared = Shared {
-            channels: Channels::new(&patience, connect),
+            channels: Channels::new(&patience, dialing),
             route: Mutex::new(Route::new(servers)),
             session: Mutex::new(None),
             patience,

@@ -101,6 +101,16 @@ impl Route {
         self.servers.iter().map(|server| server.address.clone()).collect()
     }
 
+    /// How many servers are known.
+    pub(super) fn count(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Whether no server has served yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.leader.is_none()
+    }
+
     /// Asks this server first from now on.
     pub fn prefer(&mut self, address: &str) {
         if let Some(server) = self.find_or_learn(address) {

@@ -63,7 +63,7 @@ impl Subscription {
     /// Waits for the next thing. May be dropped at any time and called again.
     ///
     /// # Errors
-    /// [`Error::NotLoggedIn`] and refusals end the subscription. [`Error::NoLeader`] and
+    /// [`Error::NotLoggedIn`], [`Error::Distrusted`] and refusals end the subscription. [`Error::NoLeader`] and
     /// [`Error::NoServer`] only say that nobody could be reached in time: call again to go on.
     pub async fn next(&mut self) -> Result<Delivery, Error> {
         loop {

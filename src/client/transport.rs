@@ -11,7 +11,7 @@ use tokio::time;
 use tonic::{
     Request, Response, Status,
     metadata::{AsciiMetadataValue, MetadataMap},
-    transport::{Channel, Endpoint},
+    transport::Channel,
 };
 use zeroize::Zeroizing;
 
@@ -22,20 +22,21 @@ use super::{
     failure::Failure,
     route::{Route, ServerIndex},
 };
+use crate::tls::Dialing;
 
 /// One lazily connected channel a server.
 #[derive(Debug)]
 pub(super) struct Channels {
     connect: Duration,
     ping: Duration,
-    make: fn(&Endpoint) -> Channel,
+    dialing: Dialing,
     open: Mutex<BTreeMap<String, Channel>>,
 }
 
 impl Channels {
-    pub(super) fn new(patience: &Patience, make: fn(&Endpoint) -> Channel) -> Channels {
+    pub(super) fn new(patience: &Patience, dialing: Dialing) -> Channels {
         let open = Mutex::new(BTreeMap::new());
-        Channels { connect: patience.connect, ping: patience.ping, make, open }
+        Channels { connect: patience.connect, ping: patience.ping, dialing, open }
     }
 
     /// The channel to this server; connects at its first call and again after a break.
@@ -44,7 +45,9 @@ impl Channels {
         if let Some(channel) = open.get(address) {
             return Ok(channel.clone());
         }
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        let endpoint = self
+            .dialing
+            .endpoint(address)
             .map_err(|error| Failure::Unreachable(format!("{address}: {error}")))?;
         let endpoint = endpoint
             .connect_timeout(self.connect)
@@ -52,7 +55,7 @@ impl Channels {
             // A frozen peer's kernel keeps the connection alive; only an unanswered ping shows it.
             .http2_keep_alive_interval(self.ping)
             .keep_alive_timeout(self.ping);
-        let channel = (self.make)(&endpoint);
+        let channel = self.dialing.connect(&endpoint, None);
         open.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }

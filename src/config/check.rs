@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
     Accounts, Address, Cluster, Config, ConfigError, Failover, Limits, Log, Retention, Server,
-    Storage, file,
+    Storage, Tls, file,
 };
 use crate::cluster::{Policy, ServerId, Timing};
 
@@ -15,19 +15,18 @@ const LONGEST_MS: u64 = 600_000;
 /// Turns the file into a configuration; `origin` names the file in errors.
 pub(super) fn check(file: file::File, origin: &str) -> Result<Config, ConfigError> {
     let check = Check { origin };
-    let config = Config {
+    Ok(Config {
         cluster: check.cluster(&file.cluster)?,
         servers: check.servers(&file.servers)?,
         storage: check.storage(&file.storage)?,
         failover: check.failover(&file.failover)?,
+        tls: check.tls(&file.tls)?,
         accounts: check.accounts(&file.accounts)?,
         limits: check.limits(&file.limits)?,
         log: check.log(&file.log)?,
         retention: check.retention(&file.retention)?,
-    };
-    check.tls(&file.tls)?;
-    check.beyond_loopback(&config, file.tls.insecure)?;
-    Ok(config)
+        origin: origin.into(),
+    })
 }
 
 struct Check<'a> {
@@ -55,6 +54,7 @@ impl Check<'_> {
             name: cluster.name.clone(),
             policy,
             secret_file: secret_file.map(PathBuf::from),
+            secret_variable: None,
         })
     }
 
@@ -222,42 +222,25 @@ impl Check<'_> {
         })
     }
 
-    fn tls(&self, tls: &file::Tls) -> Result<(), ConfigError> {
-        let given = [
-            ("tls.certificate", &tls.certificate),
-            ("tls.key", &tls.key),
-            ("tls.client_ca", &tls.client_ca),
-        ];
-        match given.into_iter().find(|(_, value)| !value.is_empty()) {
-            Some((key, _)) => {
-                let problem = "is set, but this version cannot encrypt yet; leave it empty";
-                Err(self.bad(key, problem))
-            }
-            None => Ok(()),
+    fn tls(&self, tls: &file::Tls) -> Result<Tls, ConfigError> {
+        let path = |text: &String| Some(text).filter(|text| !text.is_empty()).map(PathBuf::from);
+        let (certificate, key) = (path(&tls.certificate), path(&tls.key));
+        let missing = match (&certificate, &key) {
+            (Some(_), None) => Some("tls.key"),
+            (None, Some(_)) => Some("tls.certificate"),
+            _ => None,
+        };
+        if let Some(missing) = missing {
+            let problem = "is empty, but a certificate and its key go together: name both files";
+            return Err(self.bad(missing, problem));
         }
-    }
-
-    fn beyond_loopback(&self, config: &Config, insecure: bool) -> Result<(), ConfigError> {
-        let outside = config
-            .servers
-            .values()
-            .flat_map(|server| [&server.address, &server.listen])
-            .find(|address| !address.is_loopback());
-        let Some(address) = outside else { return Ok(()) };
-        if config.cluster.secret_file.is_none() {
-            let problem = format!(
-                "is required because {address} is not loopback: give a file with at least 16 characters"
-            );
-            return Err(self.bad("cluster.secret_file", problem));
-        }
-        if !insecure {
-            let problem = format!(
-                "must be true because {address} is not loopback and this version cannot encrypt yet: \
-                 say so if this network may read the traffic"
-            );
-            return Err(self.bad("tls.insecure", problem));
-        }
-        Ok(())
+        Ok(Tls {
+            certificate,
+            key,
+            ca: path(&tls.ca),
+            client_ca: path(&tls.client_ca),
+            insecure: tls.insecure,
+        })
     }
 
     fn days(&self, key: &str, days: u64, least: u64) -> Result<Duration, ConfigError> {

@@ -61,6 +61,7 @@ pub(super) struct Failover {
 pub(super) struct Tls {
     pub(super) certificate: String,
     pub(super) key: String,
+    pub(super) ca: String,
     pub(super) client_ca: String,
     pub(super) insecure: bool,
 }
@@ -117,6 +118,7 @@ impl Default for File {
             tls: Tls {
                 certificate: String::new(),
                 key: String::new(),
+                ca: String::new(),
                 client_ca: String::new(),
                 insecure: false,
             },

@@ -1,10 +1,12 @@
 //! The configuration: read once at the start, checked as a whole, and passed on as values.
 //!
 //! Promises: a [`Config`] in hand is usable. Every key exists, every value is of its kind and within its
-//! range, the timings stand to each other as the protocol needs, and a cluster that is reachable from
-//! other machines has a secret. Whatever is wrong is told with the file, the key's full path and the way
-//! out. May not: guess. An unknown key is refused, because a misspelled timeout that is silently ignored
-//! shows itself only on the day of the fail-over.
+//! range, and the timings stand to each other as the protocol needs. Whatever is wrong is told with the
+//! file, the key's full path and the way out. May not: guess. An unknown key is refused, because a
+//! misspelled timeout that is silently ignored shows itself only on the day of the fail-over.
+//!
+//! Servers and clients read the same file, and not all that a server needs is on a client's machine: what
+//! only servers must have is asked for by [`Config::check_serving`].
 //!
 //! `config/cluster.yaml` explains every key; it is also compiled in as [`SHIPPED`].
 
@@ -14,6 +16,7 @@ mod error;
 mod file;
 mod overlay;
 mod secret;
+mod security;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +30,12 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-pub use self::{address::Address, error::ConfigError};
+pub use self::{
+    address::Address,
+    error::ConfigError,
+    secret::{SECRET_VARIABLE, Secret},
+    security::{Tls, TlsFiles},
+};
 use crate::cluster::{Policy, ServerId, Settings, Timing};
 
 /// The shipped file, for programs that are started without one.
@@ -44,6 +52,8 @@ pub struct Config {
     pub storage: Storage,
     /// When a server counts as failed and who follows.
     pub failover: Failover,
+    /// How connections are guarded.
+    pub tls: Tls,
     /// How passwords are guarded.
     pub accounts: Accounts,
     /// The bounds of queues.
@@ -52,6 +62,8 @@ pub struct Config {
     pub log: Log,
     /// How long things are kept that users no longer see.
     pub retention: Retention,
+    /// Names the file in errors.
+    origin: String,
 }
 
 /// What the cluster is.
@@ -61,17 +73,27 @@ pub struct Cluster {
     pub name: String,
     /// What happens when too few servers are left.
     pub policy: Policy,
-    /// Where the servers' common secret stands; there is one if any address is not loopback.
+    /// Where the servers' common secret stands.
     pub secret_file: Option<PathBuf>,
+    /// The secret itself, from the environment: it goes before the file.
+    pub secret_variable: Option<Secret>,
 }
 
 impl Cluster {
     /// Reads the servers' common secret; `None` if none is configured.
     ///
     /// # Errors
-    /// The file cannot be read, or holds less than 16 printable characters.
+    /// The file cannot be read, or the secret has less than 16 printable characters.
     pub fn secret(&self) -> Result<Option<Zeroizing<String>>, ConfigError> {
-        self.secret_file.as_deref().map(secret::read).transpose()
+        match &self.secret_variable {
+            Some(secret) => secret.check().map(Some),
+            None => self.secret_file.as_deref().map(secret::read).transpose(),
+        }
+    }
+
+    /// Whether a secret is configured, wherever it stands.
+    pub fn has_secret(&self) -> bool {
+        self.secret_file.is_some() || self.secret_variable.is_some()
     }
 }
 
@@ -166,12 +188,15 @@ impl Config {
         origin: &str,
         environment: HashMap<String, String>,
     ) -> Result<Config, ConfigError> {
+        let secret = Secret::from_environment(&environment);
         let given = merge(text, environment)
             .map_err(|error| ConfigError::Syntax { origin: origin.into(), message: error })?;
         let mut values = to_json(&file::File::default());
         overlay::overlay(&mut values, &given, &to_json(&file::Server::default()), origin)?;
         let file = serde_json::from_value(values).expect("keys and kinds were checked");
-        check::check(file, origin)
+        let mut config = check::check(file, origin)?;
+        config.cluster.secret_variable = secret;
+        Ok(config)
     }
 
     /// The server of this ID.

@@ -146,15 +146,77 @@ fn servers_need_a_valid_id_and_an_address_of_their_own() {
     assert!(missing.contains("1, 2, 3"), "{missing}");
 }
 
+const BEYOND: &str = "servers: { 1: { address: \"127.0.0.1:5\", listen: \"0.0.0.0:5\" } }\n";
+
+/// Why a server with this file would not start.
+#[track_caller]
+fn serving_says(text: &str, words: &[&str]) {
+    let error = parse(text).unwrap().check_serving().unwrap_err().to_string();
+    for word in words {
+        assert!(error.contains(word), "{word} is missing in: {error}");
+    }
+}
+
 #[test]
-fn beyond_loopback_a_secret_is_required_and_plain_text_must_be_agreed_to() {
-    let servers = "servers: { 1: { address: \"127.0.0.1:5\", listen: \"0.0.0.0:5\" } }\n";
-    says(servers, &["`cluster.secret_file`", "0.0.0.0:5", "not loopback"]);
-    let with_secret = format!("{servers}cluster: {{ secret_file: s }}\n");
-    says(&with_secret, &["`tls.insecure`", "0.0.0.0:5"]);
-    let config = parse(&format!("{with_secret}tls: {{ insecure: true }}\n")).unwrap();
-    assert!(!config.is_loopback());
-    says("tls: { certificate: c.pem }", &["`tls.certificate`", "cannot encrypt yet"]);
+fn beyond_loopback_a_server_needs_a_secret_and_a_certificate_or_the_word_that_it_goes_without() {
+    serving_says(BEYOND, &["cluster.yaml", "`cluster.secret_file`", "0.0.0.0:5", "not loopback"]);
+    let with_secret = format!("{BEYOND}cluster: {{ secret_file: s }}\n");
+    serving_says(&with_secret, &["`tls.certificate`", "0.0.0.0:5", "server certs", "tls.insecure"]);
+    let plain = parse(&format!("{with_secret}tls: {{ insecure: true }}\n")).unwrap();
+    assert!(!plain.is_loopback());
+    plain.check_serving().unwrap();
+    assert_eq!(plain.tls_files(ServerId(1)).unwrap(), None);
+    let tls = "tls: { certificate: c, key: k, client_ca: a }\n";
+    parse(&format!("{with_secret}{tls}")).unwrap().check_serving().unwrap();
+    serving_says(&format!("{BEYOND}{tls}"), &["`cluster.secret_file`"]);
+    parse(SHIPPED).unwrap().check_serving().unwrap();
+}
+
+#[test]
+fn the_files_of_tls_go_together() {
+    says("tls: { certificate: c.pem }", &["`tls.key`", "go together"]);
+    says("tls: { key: k.pem }", &["`tls.certificate`", "go together"]);
+    let loopback = "servers: { 1: { address: \"127.0.0.1:5\" } }\n";
+    let with = |tls: &str| format!("{loopback}tls: {tls}\n");
+    serving_says(&with("{ certificate: c, key: k }"), &["`tls.ca`", "authority"]);
+    serving_says(&with("{ ca: a }"), &["`tls.certificate`", "server certs"]);
+    serving_says(&with("{ client_ca: a }"), &["`tls.certificate`", "server certs"]);
+}
+
+#[test]
+fn every_server_has_files_of_its_own_and_one_authority_may_be_enough() {
+    let files = |tls: &str, id| {
+        let loopback = "servers: { 1: { address: \"127.0.0.1:5\" } }\n";
+        parse(&format!("{loopback}tls: {tls}\n")).unwrap().tls_files(ServerId(id)).unwrap()
+    };
+    let own = files("{ certificate: \"c/{id}.pem\", key: \"c/{id}.key\", client_ca: a }", 12);
+    let expected = TlsFiles {
+        certificate: "c/12.pem".into(),
+        key: "c/12.key".into(),
+        ca: "a".into(),
+        client_ca: Some("a".into()),
+    };
+    assert_eq!(own, Some(expected));
+    let two = files("{ certificate: c, key: k, ca: a, client_ca: b }", 1).unwrap();
+    assert_eq!((two.ca, two.client_ca), ("a".into(), Some("b".into())));
+    let secret_alone = files("{ certificate: c, key: k, ca: a }", 1).unwrap();
+    assert_eq!((secret_alone.ca, secret_alone.client_ca), ("a".into(), None));
+}
+
+#[test]
+fn a_client_needs_the_authority_alone_and_sends_no_password_in_the_clear_beyond_loopback() {
+    let authority = |text: &str| {
+        let config = parse(text).unwrap();
+        config.client_authority().map(|path| path.map(Path::to_path_buf))
+    };
+    assert_eq!(authority(SHIPPED).unwrap(), None);
+    assert_eq!(authority(&format!("{BEYOND}tls: {{ ca: a }}")).unwrap(), Some("a".into()));
+    assert_eq!(authority(&format!("{BEYOND}tls: {{ client_ca: b }}")).unwrap(), Some("b".into()));
+    assert_eq!(authority(&format!("{BEYOND}tls: {{ insecure: true }}")).unwrap(), None);
+    for tls in ["{}", "{ certificate: c, key: k }"] {
+        let error = authority(&format!("{BEYOND}tls: {tls}")).unwrap_err().to_string();
+        assert!(error.contains("`tls.ca`") && error.contains("--ca"), "{error}");
+    }
 }
 
 #[test]
@@ -212,6 +274,7 @@ fn the_secret_is_the_files_text_and_must_be_long_enough() {
         name: "demo".into(),
         policy: Policy::Available,
         secret_file: Some(path.into()),
+        secret_variable: None,
     };
     fs::write(&path, "  0123456789abcdef\n").unwrap();
     assert_eq!(cluster(&path).secret().unwrap().unwrap().as_str(), "0123456789abcdef");
@@ -219,6 +282,23 @@ fn the_secret_is_the_files_text_and_must_be_long_enough() {
     assert!(cluster(&path).secret().unwrap_err().to_string().contains("16"));
     let missing = cluster(&folder.path().join("none")).secret().unwrap_err().to_string();
     assert!(missing.contains("cannot read"), "{missing}");
+}
+
+#[test]
+fn the_environments_secret_goes_before_the_file_and_is_never_shown() {
+    let text = "servers: { 1: { address: \"10.0.0.1:5\" } }\ncluster: { secret_file: /nowhere }\n";
+    let with = |secret: &str| with_environment(text, &[(SECRET_VARIABLE, secret)]).unwrap();
+    let config = with("0123456789abcdef\n");
+    assert_eq!(config.cluster.secret().unwrap().unwrap().as_str(), "0123456789abcdef");
+    assert!(!format!("{config:?}").contains("0123456789"), "{config:?}");
+    let short = with("short").cluster.secret().unwrap_err().to_string();
+    assert!(short.contains(SECRET_VARIABLE) && short.contains("16"), "{short}");
+    assert!(!short.contains("short"), "{short}");
+    let alone = "servers: { 1: { address: \"10.0.0.1:5\" } }\ntls: { insecure: true }\n";
+    with_environment(alone, &[(SECRET_VARIABLE, "0123456789abcdef")])
+        .unwrap()
+        .check_serving()
+        .unwrap();
 }
 
 #[test]

@@ -14,7 +14,6 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::{Channel, Endpoint};
 
 use super::{
     backup::Backups,
@@ -29,6 +28,7 @@ use crate::{
     cluster::{Boot, Event, ReadId, Seq, ServerId, Settings, Time, WaiterId},
     peers::{self, Calls, Copies, Heard, Peers},
     store::{Completion, Store, WriterHandle},
+    tls::Dialing,
 };
 
 /// Requests taken from the inbox at once: what came together travels together.
@@ -82,8 +82,8 @@ pub struct LinkSettings {
     pub call_timeout: Duration,
     /// Where incoming snapshots are written.
     pub staging: PathBuf,
-    /// How connections are made; [`Endpoint::connect_lazy`] is TCP.
-    pub connect: fn(&Endpoint) -> Channel,
+    /// How connections are made.
+    pub dialing: Dialing,
 }
 
 /// A node at work.
@@ -134,7 +134,7 @@ pub(super) fn assemble(
         staging: parts.links.staging,
         copies: copies.clone(),
         log_end: log_end_watch.clone(),
-        connect: parts.links.connect,
+        dialing: parts.links.dialing,
     };
     let (desk, first) =
         Desk::new(parts.settings, parts.boot, parts.queued_updates, (parts.clock)());

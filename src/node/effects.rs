@@ -197,6 +197,7 @@ mod tests {
         cluster::{Boot, Hash, Policy, ServerId, Settings, Timing},
         node::driver::{LinkSettings, Parts, assemble},
         store::{OpenOptions, Store, WriterHandle},
+        tls::Dialing,
     };
 
     fn driver(folder: &std::path::Path, disk_reserve: u64) -> (Driver, LocalState) {
@@ -231,7 +232,7 @@ mod tests {
                 addresses: BTreeMap::new(),
                 call_timeout: Duration::from_secs(1),
                 staging: folder.join("staged"),
-                connect: tonic::transport::Endpoint::connect_lazy,
+                dialing: Dialing::Plain(tonic::transport::Endpoint::connect_lazy),
             },
             disk_reserve,
             queued_updates: 4,

@@ -1,23 +1,27 @@
 //! The link to one other server: two connections, one for signs of life, one for the bulk.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Semaphore, mpsc},
     task::AbortHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Code, Request, Status, Streaming,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+    transport::Channel,
 };
 
 use super::{Heard, Merger, SECRET_KEY, Settings, transfer};
 use crate::{
     cluster::{Epoch, Incarnation, Message, ServerId},
+    tls::{Dialing, Distrust},
     wire::{
         Malformed,
         cluster::{
@@ -33,6 +37,8 @@ use crate::{
 const SHORT_CALLS: usize = 32;
 /// Batches queued for one server; the leader has one in flight and sends again what gets lost.
 const BATCHES: usize = 8;
+/// How often an operator is told the same about one server.
+const COMPLAIN_AGAIN: Duration = Duration::from_secs(60);
 
 pub(super) type Client = ReplicationServiceClient<Channel>;
 
@@ -65,7 +71,12 @@ pub(super) struct Caller {
     pub(super) bulk: Client,
     pub(super) operations: OperationServiceClient<Channel>,
     secret: Option<MetadataValue<Ascii>>,
+    address: String,
+    complaint: Mutex<Complaint>,
 }
+
+/// What an operator was told last, and when: the links try again all the time.
+type Complaint = Option<(String, Instant)>;
 
 impl Link {
     pub(super) fn start(
@@ -76,14 +87,16 @@ impl Link {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Link {
-        let bulk = channel(address, settings.connect);
+        let bulk = channel(peer, address, &settings.dialing);
         let caller = Arc::new(Caller {
             peer,
             settings: settings.clone(),
             heard: heard.clone(),
-            control: Client::new(channel(address, settings.connect)),
+            control: Client::new(channel(peer, address, &settings.dialing)),
             operations: OperationServiceClient::new(bulk.clone()),
             bulk: Client::new(bulk),
+            complaint: Mutex::default(),
+            address: address.into(),
             secret: settings.secret.parse().ok().filter(|_| !settings.secret.is_empty()),
         });
         let (batches, queue) = mpsc::channel(BATCHES);
@@ -270,28 +283,55 @@ impl Caller {
         }
     }
 
-    /// Tells the core about broken connections, and nobody about the rest.
+    /// Tells the core about broken connections, an operator about what does not heal by itself, and nobody
+    /// about the rest.
     async fn note(&self, error: &CallError) {
         tracing::debug!(peer = %self.peer, %error, "a call to another server ended");
-        if let CallError::Status(status) = error
-            && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
-        {
+        let CallError::Status(status) = error else { return };
+        if let Some(problem) = self.mistrust(status) {
+            self.complain(problem);
+        }
+        if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled) {
             let _ = self.heard.send(Heard::StreamEnded(self.peer)).await;
+        }
+    }
+
+    /// Why one of the two does not believe the other, if that is what ended the call.
+    fn mistrust(&self, status: &Status) -> Option<String> {
+        if status.code() == Code::Unauthenticated {
+            let words = status.message();
+            return Some(format!("the server at {} refuses this one: {words}", self.address));
+        }
+        Distrust::find(status, &self.address).map(|distrust| distrust.to_string())
+    }
+
+    fn complain(&self, problem: String) {
+        let mut told = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let known = told.as_ref().is_some_and(|(before, at)| {
+            *before == problem && now.duration_since(*at) < COMPLAIN_AGAIN
+        });
+        if !known {
+            tracing::warn!(peer = %self.peer, "servers do not believe each other: {problem}");
+            *told = Some((problem, now));
         }
     }
 }
 
-fn channel(address: &str, connect: fn(&Endpoint) -> Channel) -> Channel {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+fn channel(peer: ServerId, address: &str, dialing: &Dialing) -> Channel {
+    // A handshake of TLS is two more round trips, and work for both sides.
+    let connect = Duration::from_millis(if dialing.is_encrypted() { 1_000 } else { 500 });
+    let endpoint = dialing
+        .endpoint(address)
         .expect("addresses are checked with the configuration")
-        .connect_timeout(Duration::from_millis(500))
+        .connect_timeout(connect)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(1))
         .keep_alive_timeout(Duration::from_secs(2))
         .keep_alive_while_idle(true)
         .initial_stream_window_size(4 * 1024 * 1024)
         .initial_connection_window_size(8 * 1024 * 1024);
-    connect(&endpoint)
+    dialing.connect(&endpoint, Some(peer))
 }
 
 #[cfg(test)]

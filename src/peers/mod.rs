@@ -32,9 +32,11 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::{Channel, Endpoint};
 
-use crate::cluster::{Message, Seq, ServerId, Time};
+use crate::{
+    cluster::{Message, Seq, ServerId, Time},
+    tls::Dialing,
+};
 use link::Link;
 
 /// The metadata key that carries the cluster's secret.
@@ -59,8 +61,8 @@ pub struct Settings {
     pub copies: Copies,
     /// The end of the own log as it becomes durable: paces the reading of missing entries.
     pub log_end: watch::Receiver<Seq>,
-    /// How connections are made: [`Endpoint::connect_lazy`], which is TCP, or a simulated network.
-    pub connect: fn(&Endpoint) -> Channel,
+    /// How connections are made.
+    pub dialing: Dialing,
 }
 
 /// What the links hear.

@@ -167,6 +167,7 @@ mod tests {
     use crate::{
         cluster::{Epoch, Incarnation, Position, ServerId},
         peers::Copies,
+        tls::Dialing,
     };
 
     const CONTENT: &[u8] = b"all that was said";
@@ -181,7 +182,7 @@ mod tests {
             staging: staging.into(),
             copies: Copies::default(),
             log_end: watch::channel(0).1,
-            connect: Endpoint::connect_lazy,
+            dialing: Dialing::Plain(Endpoint::connect_lazy),
         }
     }
 

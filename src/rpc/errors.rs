@@ -109,13 +109,9 @@ pub(super) fn internal(reason: &str) -> Status {
     with_reason(Code::Internal, "the server failed; see its log", "INTERNAL")
 }
 
-/// Whoever speaks to the servers' own service is no member of the cluster.
-pub(super) fn stranger() -> Status {
-    with_reason(
-        Code::Unauthenticated,
-        "only the cluster's own servers may call this",
-        "NOT_A_MEMBER",
-    )
+/// Whoever speaks to the servers' own service has not shown to be a member of the cluster.
+pub(super) fn stranger(words: impl Into<String>) -> Status {
+    with_reason(Code::Unauthenticated, words, "NOT_A_MEMBER")
 }
 
 /// A member said something that means nothing.

@@ -15,6 +15,7 @@ mod conversations;
 mod cursor;
 mod errors;
 mod events;
+mod members;
 mod messages;
 mod operations;
 mod passwords;
@@ -63,6 +64,7 @@ use crate::{
 use context::Context;
 #[doc(hidden)]
 pub use cursor::Cursor;
+use members::{Circle, Members, let_in};
 pub use passwords::PasswordError;
 
 /// What the services stand on.
@@ -73,6 +75,8 @@ pub struct Services {
     pub id: ServerId,
     /// The cluster's secret.
     pub secret: Option<String>,
+    /// Whether the other servers must show certificates that name them.
+    pub certified: bool,
     /// The configuration.
     pub config: Config,
     /// Ends every stream.
@@ -117,7 +121,7 @@ pub fn routers(
     services: Services,
     tasks: &TaskTracker,
 ) -> Result<Routers<Public<impl Fn(Answer) -> Answer + Clone + use<>>>, RpcError> {
-    let Services { node, id, secret, config, stop } = services;
+    let Services { node, id, secret, certified, config, stop } = services;
     let addresses: BTreeMap<ServerId, String> =
         config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
     let passwords = passwords::Passwords::new(
@@ -130,11 +134,13 @@ pub fn routers(
     let stopping = stop.clone();
     tasks.spawn(async move { stopping.run_until_cancelled(writing).await });
     let context = Context { node: node.clone(), addresses: Arc::new(addresses), passwords, uses };
-    let members = operations::Members {
+    let members = Members::new(Circle {
         id,
         cluster: config.cluster.name.clone(),
         others: config.servers.keys().copied().filter(|other| *other != id).collect(),
-    };
+        secret,
+        certified,
+    });
     let operations = operations::Operations {
         context: context.clone(),
         members: members.clone(),
@@ -149,7 +155,11 @@ pub fn routers(
         comparing: Arc::new(Semaphore::new(1)),
         stop: stop.clone(),
     };
-    let replication = replication::Replication { node: node.clone(), members, stop: stop.clone() };
+    let replication = replication::Replication {
+        node: node.clone(),
+        members: members.clone(),
+        stop: stop.clone(),
+    };
     let status = status::StatusService {
         context: context.clone(),
         id,
@@ -184,14 +194,8 @@ pub fn routers(
         .add_service(MessageServiceServer::new(messages::Messages { context, stop }))
         .add_service(EventServiceServer::new(events))
         .add_service(ClusterServiceServer::new(status))
-        .add_service(ReplicationServiceServer::with_interceptor(
-            replication,
-            replication::members_only(secret.clone()),
-        ))
-        .add_service(OperationServiceServer::with_interceptor(
-            operations,
-            replication::members_only(secret),
-        ))
+        .add_service(ReplicationServiceServer::with_interceptor(replication, let_in(&members)))
+        .add_service(OperationServiceServer::with_interceptor(operations, let_in(&members)))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         // Tools that are in wide use, Python's among them, know the first version only.

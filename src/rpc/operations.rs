@@ -1,6 +1,6 @@
 //! `OperationService`: what another server asks of this one for an operator.
 
-use std::{collections::BTreeSet, pin::Pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
@@ -9,7 +9,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     context::{self, Context},
-    errors, tables,
+    errors,
+    members::{self, Members},
+    tables,
 };
 use crate::{
     chat::{Command, MarkId, Refusal, ResetPassword, Update, Username},
@@ -18,8 +20,7 @@ use crate::{
     wire::{
         self,
         cluster::{
-            self as proto, Envelope, administer_request::Action,
-            operation_service_server::OperationService,
+            self as proto, administer_request::Action, operation_service_server::OperationService,
         },
     },
 };
@@ -136,7 +137,7 @@ impl Operations {
         if !status.serving {
             return Err(refused(Refused::NotLeader(status.leader)));
         }
-        if successor == self.members.id {
+        if successor == self.members.id() {
             return Ok(());
         }
         if !status.in_sync.contains(&successor) {
@@ -144,26 +145,6 @@ impl Operations {
         }
         let letting_go = timeout(LETTING_GO, self.context.node.hand_over(successor)).await;
         letting_go.map_err(|_| errors::not_in_sync(successor))?.map_err(refused)
-    }
-}
-
-/// Who may speak to this server.
-#[derive(Clone)]
-pub(super) struct Members {
-    pub(super) id: ServerId,
-    pub(super) cluster: String,
-    pub(super) others: BTreeSet<ServerId>,
-}
-
-impl Members {
-    /// Looks at who speaks to whom in which cluster.
-    pub(super) fn admit(&self, envelope: Option<&Envelope>) -> Result<(), Status> {
-        let known = envelope.is_some_and(|envelope| {
-            envelope.cluster == self.cluster
-                && self.others.contains(&ServerId(envelope.from))
-                && envelope.to == self.id.0
-        });
-        if known { Ok(()) } else { Err(errors::stranger()) }
     }
 }
 
@@ -176,7 +157,8 @@ impl OperationService for Operations {
         &self,
         request: Request<proto::BarrierRequest>,
     ) -> Result<Response<proto::BarrierResponse>, Status> {
-        self.members.admit(request.get_ref().envelope.as_ref())?;
+        let (proven, request) = members::proven(request);
+        self.members.admit_as(proven, request.envelope.as_ref())?;
         let seq = self.carry_out(&ForLeader::Barrier).await?;
         Ok(Response::new(proto::BarrierResponse { seq }))
     }
@@ -185,8 +167,8 @@ impl OperationService for Operations {
         &self,
         request: Request<proto::AdministerRequest>,
     ) -> Result<Response<proto::AdministerResponse>, Status> {
-        let request = request.into_inner();
-        self.members.admit(request.envelope.as_ref())?;
+        let (proven, request) = members::proven(request);
+        self.members.admit_as(proven, request.envelope.as_ref())?;
         let username = context::parse("username", Username::parse(&request.username))?;
         let change = match request.action {
             Some(Action::PasswordHash(hash)) if !hash.is_empty() => Change::Password(hash),
@@ -202,8 +184,8 @@ impl OperationService for Operations {
         &self,
         request: Request<proto::HandOverRequest>,
     ) -> Result<Response<proto::HandOverResponse>, Status> {
-        let request = request.into_inner();
-        self.members.admit(request.envelope.as_ref())?;
+        let (proven, request) = members::proven(request);
+        self.members.admit_as(proven, request.envelope.as_ref())?;
         self.carry_out(&ForLeader::HandOver(ServerId(request.successor))).await?;
         Ok(Response::new(proto::HandOverResponse {}))
     }
@@ -212,8 +194,8 @@ impl OperationService for Operations {
         &self,
         request: Request<proto::MarkRequest>,
     ) -> Result<Response<proto::MarkResponse>, Status> {
-        let request = request.into_inner();
-        self.members.admit(request.envelope.as_ref())?;
+        let (proven, request) = members::proven(request);
+        self.members.admit_as(proven, request.envelope.as_ref())?;
         let mark = MarkId::from_slice(&request.mark);
         let mark = mark.ok_or_else(|| errors::malformed("a mark's name has 16 bytes"))?;
         let seq = self.carry_out(&ForLeader::Mark(mark)).await?;
@@ -226,11 +208,12 @@ impl OperationService for Operations {
     ) -> Result<Response<Self::CompareTablesStream>, Status> {
         let (questions, asked) = mpsc::channel(1);
         let (sender, answers) = mpsc::channel(ANSWERS);
-        let (members, mut requests) = (self.members.clone(), request.into_inner());
+        let (proven, mut requests) = members::proven(request);
+        let members = self.members.clone();
         let (refused, stop) = mpsc::channel(1);
         let listening = async move {
             while let Some(Ok(request)) = requests.next().await {
-                if let Err(status) = members.admit(request.envelope.as_ref()) {
+                if let Err(status) = members.admit_as(proven, request.envelope.as_ref()) {
                     let _ = refused.send(Err(status)).await;
                     break;
                 }

@@ -1,22 +1,23 @@
 //! What servers say to each other: decode, hand to the node, encode what it answers.
 //!
-//! A caller proves membership before anything it says is looked at: the cluster's secret where there is
-//! one, and always the cluster's name and two configured ids. Whoever does not is a stranger and changes
-//! nothing.
+//! A caller proves membership before anything it says is looked at (see `members`), and names the cluster
+//! and two configured ids. Whoever does not is a stranger and changes nothing.
 
 use std::{pin::Pin, time::Duration};
 
-use subtle::ConstantTimeEq as _;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{errors, operations::Members};
+use super::{
+    errors,
+    members::{self, Members, Proven},
+};
 use crate::{
     cluster::{Message, ServerId},
     node::NodeHandle,
-    peers::{Answer, Heard, Rpc, SECRET_KEY, Waiting},
+    peers::{Answer, Heard, Rpc, Waiting},
     wire::{
         cluster::{self as proto, replication_service_server::ReplicationService},
         peer::{self, Question},
@@ -45,10 +46,11 @@ impl Replication {
     /// Looks at who speaks to whom in which cluster, and parses the rest.
     fn admit(
         &self,
+        proven: Proven,
         envelope: Option<&proto::Envelope>,
         question: impl FnOnce() -> Question,
     ) -> Result<Message, Status> {
-        self.members.admit(envelope)?;
+        self.members.admit_as(proven, envelope)?;
         question().parse().map_err(errors::malformed)
     }
 
@@ -72,23 +74,11 @@ impl Replication {
         match answer.await {
             Ok(Some(Some(Answer::Message(answer)))) => {
                 let answer =
-                    encode(&answer, &self.members.cluster).ok_or_else(errors::unanswered)?;
+                    encode(&answer, self.members.cluster()).ok_or_else(errors::unanswered)?;
                 Ok(Response::new(answer))
             }
             _ => Err(errors::unanswered()),
         }
-    }
-}
-
-/// Looks at the secret of a call, before a byte of its messages is read.
-pub(super) fn members_only(
-    secret: Option<String>,
-) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone {
-    move |request| {
-        let Some(secret) = &secret else { return Ok(request) };
-        let shown = request.metadata().get(SECRET_KEY).map(|value| value.as_bytes());
-        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(secret.as_bytes())));
-        if right { Ok(request) } else { Err(errors::stranger()) }
     }
 }
 
@@ -102,9 +92,9 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::HeartbeatRequest>,
     ) -> Result<Response<proto::HeartbeatResponse>, Status> {
-        let request = request.into_inner();
+        let (proven, request) = members::proven(request);
         let envelope = request.envelope.clone();
-        let message = self.admit(envelope.as_ref(), || Question::Heartbeat(request))?;
+        let message = self.admit(proven, envelope.as_ref(), || Question::Heartbeat(request))?;
         self.ask_once(message, Rpc::Heartbeat, peer::heartbeat_response).await
     }
 
@@ -112,9 +102,9 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::PrepareRequest>,
     ) -> Result<Response<proto::PrepareResponse>, Status> {
-        let request = request.into_inner();
+        let (proven, request) = members::proven(request);
         let envelope = request.envelope.clone();
-        let message = self.admit(envelope.as_ref(), || Question::Prepare(request))?;
+        let message = self.admit(proven, envelope.as_ref(), || Question::Prepare(request))?;
         self.ask_once(message, Rpc::Prepare, peer::prepare_response).await
     }
 
@@ -122,9 +112,9 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::EvictRequest>,
     ) -> Result<Response<proto::EvictResponse>, Status> {
-        let request = request.into_inner();
+        let (proven, request) = members::proven(request);
         let envelope = request.envelope.clone();
-        let message = self.admit(envelope.as_ref(), || Question::Evict(request))?;
+        let message = self.admit(proven, envelope.as_ref(), || Question::Evict(request))?;
         self.ask_once(message, Rpc::Evict, peer::evict_response).await
     }
 
@@ -132,9 +122,9 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::ResignRequest>,
     ) -> Result<Response<proto::ResignResponse>, Status> {
-        let request = request.into_inner();
+        let (proven, request) = members::proven(request);
         let envelope = request.envelope.clone();
-        let message = self.admit(envelope.as_ref(), || Question::Resign(request))?;
+        let message = self.admit(proven, envelope.as_ref(), || Question::Resign(request))?;
         self.node.hear(Heard::Message(message)).await;
         Ok(Response::new(proto::ResignResponse { envelope: None }))
     }
@@ -143,11 +133,11 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::RegisterFollowerRequest>,
     ) -> Result<Response<Self::RegisterFollowerStream>, Status> {
-        let request = request.into_inner();
+        let (proven, request) = members::proven(request);
         let envelope = request.envelope.clone();
-        let message = self.admit(envelope.as_ref(), || Question::Register(request))?;
+        let message = self.admit(proven, envelope.as_ref(), || Question::Register(request))?;
         let asked = self.ask(message, Rpc::Register).await;
-        let cluster = self.members.cluster.clone();
+        let cluster = self.members.cluster().to_owned();
         let encode = move |answer| match answer {
             Answer::Message(message) => peer::register_response(&message, &cluster),
             Answer::Part(part) => Some(part),
@@ -160,11 +150,11 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::FetchLogRequest>,
     ) -> Result<Response<Self::FetchLogStream>, Status> {
-        let request = request.into_inner();
+        let (proven, request) = members::proven(request);
         let envelope = request.envelope.clone();
-        let message = self.admit(envelope.as_ref(), || Question::Fetch(request))?;
+        let message = self.admit(proven, envelope.as_ref(), || Question::Fetch(request))?;
         let asked = self.ask(message, Rpc::Fetch).await;
-        let cluster = self.members.cluster.clone();
+        let cluster = self.members.cluster().to_owned();
         let encode = move |answer| match answer {
             Answer::Message(message) => peer::fetch_response(&message, &cluster),
             Answer::Part(_) | Answer::End => None,
@@ -176,8 +166,8 @@ impl ReplicationService for Replication {
         &self,
         request: Request<proto::ReconcileRequest>,
     ) -> Result<Response<proto::ReconcileResponse>, Status> {
-        let request = request.into_inner();
-        self.members.admit(request.envelope.as_ref())?;
+        let (proven, request) = members::proven(request);
+        self.members.admit_as(proven, request.envelope.as_ref())?;
         let epoch = peer::epoch_of(request.epoch).map_err(errors::malformed)?;
         let updates = request.updates;
         if !updates.iter().all(|bytes| update::is_merge(bytes)) {
@@ -199,11 +189,12 @@ impl ReplicationService for Replication {
         request: Request<Streaming<proto::AcceptUpdatesRequest>>,
     ) -> Result<Response<Self::AcceptUpdatesStream>, Status> {
         let (sender, answers) = mpsc::channel(ANSWERS);
-        let inbound = InboundUpdates { service: self.clone(), answers: sender };
+        let (proven, batches) = members::proven(request);
+        let inbound = InboundUpdates { service: self.clone(), proven, answers: sender };
         let stop = self.stop.clone();
         // Owned by the connection: it ends with the leader's side of the stream, or with the server.
         tokio::spawn(async move {
-            stop.run_until_cancelled(inbound.run(request.into_inner())).await;
+            stop.run_until_cancelled(inbound.run(batches)).await;
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
@@ -212,6 +203,7 @@ impl ReplicationService for Replication {
 /// A leader's stream of batches.
 struct InboundUpdates {
     service: Replication,
+    proven: Proven,
     answers: mpsc::Sender<Result<proto::AcceptUpdatesResponse, Status>>,
 }
 
@@ -224,13 +216,15 @@ impl InboundUpdates {
                 biased;
                 Some(answer) = waiting_answers.recv() => {
                     let Answer::Message(message) = answer else { continue };
-                    let Some(answer) = peer::accept_response(&message, &self.service.members.cluster) else { continue };
+                    let Some(answer) = peer::accept_response(&message, self.service.members.cluster()) else { continue };
                     if self.answers.send(Ok(answer)).await.is_err() { break; }
                 }
                 batch = batches.next() => {
                     let Some(Ok(batch)) = batch else { break };
                     let envelope = batch.envelope.clone();
-                    let message = match self.service.admit(envelope.as_ref(), || Question::Accept(batch)) {
+                    let admitted =
+                        self.service.admit(self.proven, envelope.as_ref(), || Question::Accept(batch));
+                    let message = match admitted {
                         Ok(message) => message,
                         Err(status) => {
                             let _ = self.answers.send(Err(status)).await;

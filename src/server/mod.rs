@@ -7,12 +7,9 @@
 //! **May not** read the environment, install signal handlers or end the process: the caller owns the
 //! configuration, the stop signal and, in tests, the port.
 
-/// The guide for operators.
-#[doc = include_str!("../docs/operate.md")]
-pub mod guide {}
-
 mod housekeeping;
 mod indexing;
+mod security;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -27,7 +24,7 @@ use tokio::{
 use tokio_stream::{Stream, wrappers::UnixListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{
-    Channel, Endpoint,
+    Endpoint,
     server::{Connected, TcpIncoming},
 };
 
@@ -39,7 +36,14 @@ use crate::{
     node::{self, LinkSettings, Parts, Running},
     rpc::{self, Routers, Services},
     store::{OpenOptions, Opened, SCHEMA_VERSION, Store, StoreError, WriterHandle},
+    tls::{Dialing, Handshakes, Knocks, Patience, TlsError},
 };
+
+pub use security::check_certificates;
+
+/// The guide for operators.
+#[doc = include_str!("../docs/operate.md")]
+pub mod guide {}
 
 /// The version of the log's format; servers of another one are refused by name.
 const LOG_FORMAT: u32 = 1;
@@ -54,6 +58,9 @@ pub enum ServerError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The files of the certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data folder.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -107,21 +114,43 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
     let folder = config.server_dir(id);
-    let network = || {
-        let port = listener()?;
-        let failed = |error| listen_error(&port, error);
-        let serving = port.try_clone().map_err(failed)?;
-        let serving = tokio::net::TcpListener::from_std(serving).map_err(failed)?;
-        Ok(Network {
-            incoming: connections(serving),
-            connect: Endpoint::connect_lazy,
-            clock: node::boot_clock,
-            // A second handle of the port keeps it open until the very end.
-            port: Some(port),
-            admin: socket::bind(&folder),
-        })
+    // Before anything is touched: a server with a certificate that nobody accepts must not start.
+    let Some(keeper) = security::keeper(&config, id)? else {
+        let network = || {
+            let (incoming, port) = open(listener)?;
+            Ok(Network {
+                incoming: Knocks::new(incoming),
+                dialing: Dialing::Plain(Endpoint::connect_lazy),
+                clock: node::boot_clock,
+                port: Some(port),
+                admin: socket::bind(&folder),
+            })
+        };
+        return run_over(config, id, options, network, stop).await;
     };
-    run_over(config, id, options, network, stop).await
+    let (server, dialing) = (keeper.server(), keeper.dialing());
+    let authority = keeper.callers_authority();
+    let network = || {
+        let (incoming, port) = open(listener)?;
+        let incoming = Handshakes::new(incoming, server, authority, Patience::default());
+        let admin = socket::bind(&folder);
+        Ok(Network { incoming, dialing, clock: node::boot_clock, port: Some(port), admin })
+    };
+    tokio::select! {
+        ended = run_over(config, id, options, network, stop) => ended,
+        never = keeper.run() => match never {},
+    }
+}
+
+/// The connections that come, and a second handle of the port, which keeps it open until the very end.
+fn open(
+    listener: impl FnOnce() -> Result<TcpListener, ServerError>,
+) -> Result<(TcpIncoming, TcpListener), ServerError> {
+    let port = listener()?;
+    let failed = |error| listen_error(&port, error);
+    let serving = port.try_clone().map_err(failed)?;
+    let serving = tokio::net::TcpListener::from_std(serving).map_err(failed)?;
+    Ok((connections(serving), port))
 }
 
 /// The connections that others make. An answer is often several small writes, and none of them may wait for
@@ -135,8 +164,8 @@ fn connections(listener: tokio::net::TcpListener) -> TcpIncoming {
 pub struct Network<Incoming> {
     /// The connections that others make.
     pub incoming: Incoming,
-    /// Makes a connection to another server.
-    pub connect: fn(&Endpoint) -> Channel,
+    /// How connections to the other servers are made.
+    pub dialing: Dialing,
     /// Tells the time that passed for this server.
     pub clock: fn() -> Time,
     /// Kept until the server has ended.
@@ -161,26 +190,24 @@ where
     Connection: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
 {
     config.server(id)?;
+    config.check_serving()?;
     let secret = config.cluster.secret()?.map(|secret| secret.to_string());
     let opened = Store::open(OpenOptions {
         data_dir: config.server_dir(id),
         fresh_uuid: *uuid::Uuid::new_v4().as_bytes(),
         readers: readers(config.storage.read_connections),
     })?;
-    let Network { incoming, connect, clock, port, admin } = network()?;
+    let Network { incoming, dialing, clock, port, admin } = network()?;
     tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
-    if config.is_loopback() && config.cluster.secret_file.is_none() {
-        tracing::info!(
-            "no cluster secret is set: this machine's users can speak to the servers' own service"
-        );
-    }
-
-    let outside = Outside { secret: secret.clone().unwrap_or_default(), connect, clock };
+    security::tell(&config);
+    let certified = dialing.is_encrypted() && config.tls.client_ca.is_some();
+    let outside = Outside { secret: secret.clone().unwrap_or_default(), dialing, clock };
     let mut running = node::start(parts(&config, id, options, opened, outside)?);
     let services = Services {
         node: running.handle.clone(),
         id,
         secret,
+        certified,
         config: config.clone(),
         stop: CancellationToken::new(),
     };
@@ -271,7 +298,7 @@ impl Serving {
 /// How the node meets the other servers and the time.
 struct Outside {
     secret: String,
-    connect: fn(&Endpoint) -> Channel,
+    dialing: Dialing,
     clock: fn() -> Time,
 }
 
@@ -315,7 +342,7 @@ fn parts(
             addresses: others,
             call_timeout: config.failover.timing.failure_timeout * 2,
             staging,
-            connect: outside.connect,
+            dialing: outside.dialing,
         },
         disk_reserve: config.storage.reserve_bytes,
         queued_updates: config.limits.queued_updates,

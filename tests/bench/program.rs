@@ -16,6 +16,12 @@ pub(crate) fn number(name: &str, usual: usize) -> usize {
     option(name).map_or(usual, |text| text.parse().expect("a number"))
 }
 
+/// Whether an option is given that has no value.
+#[allow(dead_code, reason = "not every benchmark has such an option")]
+pub(crate) fn is_given(name: &str) -> bool {
+    env::args().any(|argument| argument == name)
+}
+
 /// As many threads as the machine that the goals speak of has.
 pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")

@@ -1,6 +1,6 @@
 //! What subscribers cost, and how long one message takes to reach them all.
 //!
-//! `cargo bench --bench subscribers [-- --own N --shared N]`. Three servers; `--own` accounts are in one
+//! `cargo bench --bench subscribers [-- --own N --shared N --tls]`. Three servers; `--own` accounts are in one
 //! room, each subscribed over a connection of its own; then `--shared` more subscriptions of theirs come over 16
 //! connections together. The memory is the growth of the leader's resident set. Goals: 32 KiB for a
 //! subscriber on its own connection, 9 KiB on a shared one. Numbers of machines that do other work at the
@@ -20,7 +20,7 @@ mod usage;
 use std::time::Duration;
 
 use fan_out::{rounds, subscribe};
-use harness::{Cluster, Door, User, all};
+use harness::{Cluster, Door, Options, User, all};
 use usage::resident_kib;
 
 const OWN: usize = 1_000;
@@ -34,25 +34,25 @@ fn main() {
 }
 
 async fn measure(own: usize, shared: usize) {
-    let mut cluster = Cluster::start().await;
+    let options = Options { tls: program::is_given("--tls"), ..Options::default() };
+    let mut cluster = Cluster::start_with(options).await;
     let speaker = User::create(&cluster, "speaker").await.patient();
     rooms::create(&speaker, "everybody".into()).await;
     let tokens = accounts(&cluster, own).await;
     let leader = cluster.in_sync(all()).await;
-    let address = cluster.address(leader);
     let pid = cluster.process(leader).id();
 
     let before = resident_kib(pid);
     let mut streams = Vec::new();
     for token in &tokens {
-        streams.push(subscribe(&Door::to(&address).with(token)).await);
+        streams.push(subscribe(&cluster.door(leader).with(token)).await);
     }
     report("an own connection", own, resident_kib(pid) - before);
     let times = rounds(&speaker, &mut streams).await;
     println!("one message reaches all {own} within {}", words(&times));
 
     let before = resident_kib(pid);
-    let doors: Vec<Door> = (0..CONNECTIONS).map(|_| Door::to(&address)).collect();
+    let doors: Vec<Door> = (0..CONNECTIONS).map(|_| cluster.door(leader)).collect();
     let mut more = Vec::new();
     for number in 0..shared {
         let door = doors[number % CONNECTIONS].with(&tokens[number % tokens.len()]);

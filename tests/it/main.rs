@@ -29,3 +29,4 @@ mod strangers;
 mod surface;
 mod sweep;
 mod terminal;
+mod tls;

@@ -30,20 +30,32 @@ async fn every_call_answers_a_python_client_as_the_contract_says() {
 
 /// Runs a script beside three servers, and does what it asks for; it asks for this, and ends well.
 async fn assert_well(script: &str, asked: &[&str]) {
+    let mut cluster = Cluster::start().await;
+    let addresses: Vec<String> = cluster.addresses().collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    assert_well_at(&mut cluster, script, &addresses, asked).await;
+}
+
+/// The same beside any servers, with these arguments; whether it could be tried at all.
+pub(crate) async fn assert_well_at(
+    cluster: &mut Cluster,
+    script: &str,
+    arguments: &[&str],
+    asked: &[&str],
+) -> bool {
     let tools = match tokio::task::spawn_blocking(set_up).await.expect("no panic") {
         Ok(tools) => tools,
         Err(reason) => {
             // Past the capture of the test harness, so that nobody takes this for a proof.
             let words = format!("SKIPPED: {script} was not tried: {reason}\n");
             std::io::stderr().write_all(words.as_bytes()).expect("stderr is open");
-            return;
+            return false;
         }
     };
-    let mut cluster = Cluster::start().await;
     let mut client = Command::new(&tools.python)
         .arg(root().join("tests/python").join(script))
         .arg(&tools.stubs)
-        .args(cluster.addresses())
+        .args(arguments)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -55,7 +67,7 @@ async fn assert_well(script: &str, asked: &[&str]) {
     let talk = async {
         let mut said = Vec::new();
         while let Some(line) = lines.next_line().await.expect("text") {
-            if obey(&mut cluster, &line).await {
+            if obey(cluster, &line).await {
                 input.write_all(b"done\n").await.expect("it listens");
             }
             said.push(line);
@@ -65,6 +77,7 @@ async fn assert_well(script: &str, asked: &[&str]) {
     let (said, status) = within(script, Duration::from_secs(150), talk).await;
     assert!(status.success(), "{status}: {said:?}");
     assert_eq!(said, [asked, &["all is well"]].concat());
+    true
 }
 
 /// Does what a script asks for; returns whether the line was such a thing.

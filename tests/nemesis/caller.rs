@@ -1,36 +1,29 @@
-//! Who calls: read from the first request on a connection between servers.
-//!
-//! Every message between servers begins with its envelope, and a client of HTTP/2 sends its first request
-//! without waiting for anything.
+//! Who calls: whose process holds the other end of a connection on this machine. What travels over it may be
+//! encrypted.
 
-use chinwag::wire::cluster::Envelope;
-use prost::Message as _;
+use std::{collections::BTreeMap, fs, path::Path};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const FRAME_HEADER: usize = 9;
-const DATA: u8 = 0;
-/// A gRPC message is preceded by a flag and its length.
-const MESSAGE_HEADER: usize = 5;
-/// Field 1, of bytes.
-const ENVELOPE: u8 = 0x0a;
-
-/// The server that these first bytes of a connection come from; `None` while they do not tell yet.
-pub(crate) fn of(bytes: &[u8]) -> Option<u32> {
-    let mut rest = bytes.strip_prefix(PREFACE)?;
-    while rest.len() >= FRAME_HEADER {
-        let length = usize::from(rest[0]) << 16 | usize::from(rest[1]) << 8 | usize::from(rest[2]);
-        let (kind, frame) = (rest[3], &rest[FRAME_HEADER..]);
-        if kind == DATA && length > MESSAGE_HEADER {
-            return envelope(&frame[..frame.len().min(length)]);
-        }
-        rest = frame.get(length..)?;
-    }
-    None
+/// The server whose process holds the socket that is bound to `from` and connected to `to`; `None` if nobody
+/// does any more. `processes` are the servers' process numbers.
+pub(crate) fn of(from: u16, to: u16, processes: &BTreeMap<u32, u32>) -> Option<u32> {
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    let inode = table.lines().find_map(|line| socket(line, from, to))?;
+    let link = format!("socket:[{inode}]");
+    let holds = |process: u32| {
+        let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+        files.into_iter().any(|file| is_link_to(&file.path(), &link))
+    };
+    processes.iter().find_map(|(id, process)| holds(*process).then_some(*id))
 }
 
-fn envelope(frame: &[u8]) -> Option<u32> {
-    let message = frame.get(MESSAGE_HEADER..)?;
-    let mut envelope = message.strip_prefix(&[ENVELOPE])?;
-    let length = prost::decode_length_delimiter(&mut envelope).ok()?;
-    Some(Envelope::decode(envelope.get(..length)?).ok()?.from)
+/// The inode of a line of the table, if that is the socket.
+fn socket(line: &str, from: u16, to: u16) -> Option<&str> {
+    let mut words = line.split_whitespace().skip(1);
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
+    let ends = (port(words.next()?)?, port(words.next()?)?);
+    (ends == (from, to)).then(|| words.nth(6)).flatten()
+}
+
+fn is_link_to(path: &Path, name: &str) -> bool {
+    fs::read_link(path).is_ok_and(|link| link.as_os_str() == name)
 }

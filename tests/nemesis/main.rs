@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo test --release --test nemesis -- --seconds 600 [--policy available|majority] [--seed N]
-//!     [--goals]
+//!     [--goals] [--tls]
 //! cargo test --release --test nemesis -- --busy --seconds 1800
 //! ```
 //!
@@ -16,7 +16,7 @@
 //! under its id, on every server and on every subscriber's device, but it may stand later than its sender
 //! was told.
 //!
-//! With `--busy` nothing is done to anybody, but every core is kept busy: the leader must stay.
+//! With `--tls` the servers encrypt. With `--busy` nothing is done to anybody, but every core is kept busy: the leader must stay.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
@@ -51,6 +51,7 @@ struct Run {
     seed: u64,
     duration: Duration,
     told: bool,
+    tls: bool,
 }
 
 fn main() -> ExitCode {
@@ -91,7 +92,8 @@ fn main() -> ExitCode {
             continue;
         }
         let seed = number("--seed").unwrap_or_else(fresh);
-        let run = Run { policy, seed, duration, told: seconds.is_some() };
+        let (told, tls) = (seconds.is_some(), has("--tls"));
+        let run = Run { policy, seed, duration, told, tls };
         met &= runtime.block_on(harass(run));
     }
     if has("--goals") && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -111,11 +113,11 @@ async fn harass(run: Run) -> bool {
 }
 
 async fn play_round(run: Run) -> Times {
-    let Run { policy, seed, duration, told } = run;
+    let Run { policy, seed, duration, told, tls } = run;
     println!("nemesis under {policy}: --seed {seed}");
     let mut dice = Dice::new(seed);
     let small = *dice.pick(&[1, 2, 3]);
-    let mut world = World::begin(policy, small).await;
+    let mut world = World::begin(policy, small, tls).await;
     world.told = told;
     let end = Instant::now() + duration;
     let mut episodes = 0;

@@ -2,7 +2,7 @@
 //! reach it.
 //!
 //! Every server has one address, and the servers' configurations must be alike; so all callers of a server
-//! come to the same front, which reads from the first request who it is. Clients call the servers' own
+//! come to the same front, which looks whose process it is. Clients call the servers' own
 //! ports and pass no front.
 //!
 //! A direction that is held carries nothing, neither bytes nor an end, and loses nothing: what was on its
@@ -12,7 +12,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -28,9 +28,6 @@ use tokio::{
 
 use crate::{caller, harness::Cluster};
 
-/// The first request stands within these.
-const FIRST_BYTES: usize = 64 * 1024;
-
 /// A direction: from whom, to whom.
 pub(crate) type Way = (u32, u32);
 
@@ -44,6 +41,8 @@ struct Shared {
     /// By server: its own port, and that of its front.
     ports: BTreeMap<u32, (u16, u16)>,
     held: watch::Sender<BTreeSet<Way>>,
+    /// The process of each server.
+    processes: Mutex<BTreeMap<u32, u32>>,
     /// Counts how often the connections of a server were broken.
     broken: watch::Sender<BTreeMap<u32, u64>>,
 }
@@ -58,13 +57,15 @@ impl Net {
         let shared = Shared {
             ports: cluster.ids().map(|id| (id, (port(id), cluster.front(id)))).collect(),
             held: watch::Sender::default(),
+            processes: Mutex::default(),
             broken: watch::Sender::default(),
         };
         Net { shared: Arc::new(shared), fronts: BTreeMap::new() }
     }
 
     /// Opens the front of a server whose own port is open.
-    pub(crate) async fn open(&mut self, id: u32) {
+    pub(crate) async fn open(&mut self, id: u32, process: u32) {
+        self.shared.processes.lock().expect("no holder panics").insert(id, process);
         if self.fronts.contains_key(&id) {
             return;
         }
@@ -134,43 +135,36 @@ async fn serve(shared: Arc<Shared>, id: u32, listener: TcpListener) {
     }
 }
 
-async fn carry(shared: Arc<Shared>, id: u32, mut caller: TcpStream) {
-    let mut first = Vec::with_capacity(FIRST_BYTES);
-    let name = loop {
-        match caller.read_buf(&mut first).await {
-            // A probe says nothing.
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        match caller::of(&first) {
-            Some(name) => break name,
-            None if first.len() > FIRST_BYTES => return,
-            None => {}
-        }
-    };
+async fn carry(shared: Arc<Shared>, id: u32, caller: TcpStream) {
+    // A probe says nothing.
+    let mut first = [0; 1];
+    if !caller.peek(&mut first).await.is_ok_and(|read| read > 0) {
+        return;
+    }
+    let ends = (caller.peer_addr(), caller.local_addr());
+    let (Ok(from), Ok(to)) = ends else { return };
+    let processes = shared.processes.lock().expect("no holder panics").clone();
+    let Some(name) = caller::of(from.port(), to.port(), &processes) else { return };
     let mut broken = shared.broken.subscribe();
     let before = broken.borrow().clone();
     let is_broken = |now: &BTreeMap<u32, u64>| {
         [name, id].iter().any(|one| now.get(one).copied() != before.get(one).copied())
     };
     tokio::select! {
-        () = connect(&shared, (name, id), caller, &first) => {}
+        () = connect(&shared, (name, id), caller) => {}
         _ = broken.wait_for(is_broken) => {}
     }
 }
 
-async fn connect(shared: &Shared, (name, id): Way, caller: TcpStream, first: &[u8]) {
+async fn connect(shared: &Shared, (name, id): Way, caller: TcpStream) {
     let mut held = shared.held.subscribe();
     // What opens a connection goes both ways.
     let flows = held.wait_for(|held| !held.contains(&(name, id)) && !held.contains(&(id, name)));
     let _ = flows.await.is_ok();
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", shared.ports[&id].0)).await else {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", shared.ports[&id].0)).await else {
         return;
     };
     let _ = (caller.set_nodelay(true), server.set_nodelay(true));
-    if server.write_all(first).await.is_err() {
-        return;
-    }
     let (from_caller, to_caller) = caller.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {

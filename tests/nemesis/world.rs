@@ -36,8 +36,8 @@ pub(crate) struct World {
 
 impl World {
     /// Three servers in sync, and everybody talks. `small` is the server with the small disk.
-    pub(crate) async fn begin(policy: &'static str, small: u32) -> World {
-        let mut options = Options { policy, ..Options::default() };
+    pub(crate) async fn begin(policy: &'static str, small: u32, tls: bool) -> World {
+        let mut options = Options { policy, tls, ..Options::default() };
         options.fronts = Some(free_ports(options.servers));
         let tools = tempfile::tempdir().expect("a folder");
         let shim = match compile_shim(tools.path()) {
@@ -207,7 +207,7 @@ async fn start(cluster: &mut Cluster, net: &mut Net, id: u32, arguments: &[&str]
         async move { (ended || TcpStream::connect(address).await.is_ok()).then_some(()) }
     })
     .await;
-    net.open(id).await;
+    net.open(id, cluster.process(id).id()).await;
     cluster.answers(id, arguments).await;
 }
 

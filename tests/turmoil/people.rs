@@ -7,6 +7,7 @@ use std::{
 
 use chinwag::{
     client::{Client, Patience},
+    tls::Dialing,
     wire::chat::GetStatusResponse,
 };
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ const PASSWORD: &str = "correct horse battery";
 /// The library, as every program uses it.
 pub(super) fn library() -> Client {
     let patience = Patience { call: Duration::from_secs(60), ..Patience::default() };
-    Client::over(connect, &addresses(), patience).expect("good addresses")
+    Client::over(Dialing::Plain(connect), &addresses(), patience).expect("good addresses")
 }
 
 /// Sends one message after the other to itself.

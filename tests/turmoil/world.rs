@@ -15,6 +15,7 @@ use chinwag::{
     cluster::{ServerId, Time},
     config::Config,
     server::{Network, Options, run_over},
+    tls::Dialing,
     wire::chat::{GetStatusResponse, Role},
 };
 use diesel::{
@@ -294,7 +295,8 @@ async fn serve(config: Config, id: u32, begin: CancellationToken) -> turmoil::Re
     begin.cancelled().await;
     let listener = turmoil::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
     let incoming = connections(listener);
-    let network = || Ok(Network { incoming, connect, clock, port: None, admin: None });
+    let dialing = Dialing::Plain(connect);
+    let network = || Ok(Network { incoming, dialing, clock, port: None, admin: None });
     let stop = CancellationToken::new();
     run_over(config, ServerId(id), Options::default(), network, stop).await?;
     Ok(())

@@ -136,7 +136,16 @@ async fn stay(cluster: &Cluster) -> Result<(), DemoError> {
         say(&format!("     kill -9 {pid}    # server {id}"))?;
     }
     let servers = cluster.servers();
-    super::run(Arguments { config: None, servers, timeout: 30, json: false, command: None }).await;
+    let arguments = Arguments {
+        config: None,
+        servers,
+        ca: None,
+        insecure: false,
+        timeout: 30,
+        json: false,
+        command: None,
+    };
+    super::run(arguments).await;
     Ok(())
 }
 

@@ -53,10 +53,11 @@ where
         output: Output,
         notes: Notes,
     ) -> Result<Self, Failure> {
-        let servers = arguments.servers()?;
-        let client = arguments.client(&servers)?;
+        let cluster = arguments.cluster()?;
+        let client = arguments.client(&cluster)?;
+        let servers = &cluster.servers;
         let voice = Voice { json: arguments.json, paint: surroundings.paint };
-        let (kept, person) = (surroundings.session_file(&servers), surroundings.person);
+        let (kept, person) = (surroundings.session_file(servers), surroundings.person);
         Ok(OneShot { client, kept, username: None, voice, person, input, output, notes })
     }
 

@@ -154,7 +154,7 @@ async fn a_named_config_must_exist_and_a_usual_one_need_not() {
     assert_eq!(exit, Exit::Usage);
     assert!(notes.contains("/nowhere/cluster.yaml"), "{notes}");
     assert_eq!(run(&["--servers", "nonsense", "status"]).await.0, Exit::Usage);
-    let servers = Arguments::parse_from(["client"]).servers().unwrap();
+    let servers = Arguments::parse_from(["client"]).cluster().unwrap().servers;
     assert_eq!(servers.len(), 3);
 }
 

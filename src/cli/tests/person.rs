@@ -83,8 +83,9 @@ impl Person {
         // So short that one call does not last through an outage.
         let words = ["client", "--timeout", "1", "--servers", &addresses];
         let arguments = Arguments::parse_from(words);
-        let servers = arguments.servers().unwrap();
-        let client = arguments.client(&servers).unwrap();
+        let cluster = arguments.cluster().unwrap();
+        let client = arguments.client(&cluster).unwrap();
+        let servers = cluster.servers;
         let surroundings = desk.surroundings();
         let setting = Setting {
             kept: surroundings.session_file(&servers),

@@ -174,6 +174,31 @@ fn what_never_reached_a_leader_ends_as_no_server_or_no_leader() {
 }
 
 #[test]
+fn when_no_server_was_ever_believed_and_none_is_now_waiting_does_not_help() {
+    let wrong = || Failure::Distrusted("another authority".into());
+    let mut story = Story::begin(Some("id"));
+    story.fails(wrong()).asks(1).fails(wrong()).asks(2).fails(wrong());
+    assert!(matches!(story.ends(), Error::Distrusted { .. }));
+    // One that may yet be believed is waited for.
+    let mut story = Story::begin(Some("id"));
+    story.fails(wrong()).asks(1).fails(refused_connect()).asks(2).fails(wrong());
+    story.waits();
+    story.fails(wrong()).fails(wrong()).fails(wrong());
+    assert!(matches!(story.ends(), Error::Distrusted { .. }));
+    // Whoever was served before waits until the certificates are right again.
+    let mut story = Story::begin(Some("id"));
+    story.route.served(0, story.now);
+    story.fails(wrong()).fails(wrong()).fails(wrong());
+    story.waits();
+    // What an earlier attempt did is not forgotten.
+    let mut story = Story::begin(Some("id"));
+    story.fails(lost()).fails(wrong()).fails(wrong());
+    story.waits();
+    story.fails(wrong()).fails(wrong()).fails(wrong());
+    assert!(matches!(story.ends(), Error::OutcomeUnknown { .. }));
+}
+
+#[test]
 fn no_attempt_is_begun_that_would_be_cut_short() {
     let mut story = Story::begin(Some("id"));
     story.now += Duration::from_millis(29_980);

@@ -21,6 +21,10 @@ use crate::store::{
     local::LocalStore,
 };
 
+/// Up to this version outcomes were stored in another form, into which the later migrations' `down.sql` brings
+/// them back.
+const OUTCOMES_BY_ID: usize = 5;
+
 #[derive(QueryableByName)]
 struct Name {
     #[diesel(sql_type = Text)]
@@ -53,6 +57,11 @@ fn older(bench: &Bench, version: usize) -> TempDir {
     let folder = TempDir::new().unwrap();
     let modern = folder.path().join("modern");
     bench.store.snapshot_to(&modern).unwrap();
+    let mut connection = SqliteConnection::establish(modern.to_str().unwrap()).unwrap();
+    for _ in version.max(OUTCOMES_BY_ID)..SCHEMA_VERSION as usize {
+        connection.revert_last_migration(MIGRATIONS).unwrap();
+    }
+    drop(connection);
     fs::create_dir(folder.path().join("gen-000001")).unwrap();
     make(&folder.path().join("gen-000001/chat.db"), &modern, version);
     fs::remove_file(modern).unwrap();

@@ -124,3 +124,20 @@ async fn a_secret_is_required_beyond_loopback() {
     fs::write(cluster.config(), good.replacen("127.0.0.1", "192.0.2.1", 1)).expect("writable");
     assert_exit(&run(&cluster, 2, &["--check-config"]).await, 2, &["cluster.secret_file"]);
 }
+
+#[tokio::test]
+async fn beyond_loopback_nothing_is_sent_in_the_clear_unless_it_is_agreed_to() {
+    let secret = ("CHINWAG_CLUSTER_SECRET", "a-secret-of-at-least-16".to_owned());
+    let options = Options { environment: vec![secret], ..Options::default() };
+    let cluster = Cluster::prepare(options).await;
+    let good = fs::read_to_string(cluster.config()).expect("it is there");
+    let reachable = good.replacen("listen: \"127.0.0.1", "listen: \"0.0.0.0", 1);
+    fs::write(cluster.config(), &reachable).expect("writable");
+    for arguments in [&[][..], &["--check-config"]] {
+        let words = ["tls.certificate", "0.0.0.0", "server certs", "tls.insecure"];
+        assert_exit(&run(&cluster, 1, arguments).await, 2, &words);
+    }
+    assert!(!cluster.folder().join("data").exists(), "nothing was made");
+    fs::write(cluster.config(), format!("{reachable}tls: {{ insecure: true }}\n")).expect("ok");
+    assert_exit(&run(&cluster, 1, &["--check-config"]).await, 0, &[]);
+}

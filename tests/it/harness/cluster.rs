@@ -7,6 +7,7 @@ use std::{
     net::TcpListener,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -18,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     door::Door,
-    options::Options,
+    options::{CERTS, Options},
     process::{Exit, Process},
     wait::until,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Cluster {
     fronts: Vec<u16>,
     processes: BTreeMap<u32, Process>,
     folder: Option<TempDir>,
+    /// The certificate of the servers' authority, if they encrypt.
+    authority: Option<String>,
     _place: SemaphorePermit<'static>,
 }
 
@@ -74,7 +77,13 @@ impl Cluster {
         if let Some(secret) = options.secret {
             fs::write(folder.path().join("secret"), secret).expect("a secret file");
         }
+        let authority = options.tls.then(|| {
+            make_certificates(folder.path(), &[]);
+            let path = folder.path().join(CERTS).join("ca.pem");
+            fs::read_to_string(path).expect("it was made")
+        });
         Cluster {
+            authority,
             options,
             ports,
             fronts,
@@ -106,7 +115,36 @@ impl Cluster {
 
     /// A new connection to a server.
     pub(crate) fn door(&self, id: u32) -> Door {
-        Door::to(&self.address(id))
+        let address = self.address(id);
+        match &self.authority {
+            Some(authority) => Door::trusting(&address, authority, None),
+            None => Door::to(&address),
+        }
+    }
+
+    /// A new connection to each server, in the order of their IDs.
+    pub(crate) fn doors(&self) -> Vec<Door> {
+        self.ids().map(|id| self.door(id)).collect()
+    }
+
+    /// The servers' authority is this one from now on.
+    pub(crate) fn know(&mut self, authority: &str) {
+        self.authority = Some(authority.into());
+    }
+
+    /// A file that has to do with certificates.
+    pub(crate) fn certs(&self, name: &str) -> PathBuf {
+        self.folder().join(CERTS).join(name)
+    }
+
+    /// Gives all servers new certificates of the same authority.
+    pub(crate) fn renew_certificates(&self) {
+        make_certificates(self.folder(), &["--renew"]);
+    }
+
+    /// What a server that the cluster keeps has written.
+    pub(crate) fn log(&self, id: u32) -> String {
+        self.processes[&id].log()
     }
 
     /// The folder that holds everything.
@@ -343,6 +381,14 @@ fn holds_all(status: &GetStatusResponse, wanted: &[u32]) -> bool {
         let mut servers = status.servers.iter();
         servers.any(|server| server.server_id.cast_unsigned() == *id && server.in_sync)
     })
+}
+
+/// As an operator does.
+fn make_certificates(folder: &Path, more: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+    command.args(["certs", "--config", "cluster.yaml", "--out", CERTS]).args(more);
+    let made = command.current_dir(folder).output().expect("the server program starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 fn index(id: u32) -> usize {

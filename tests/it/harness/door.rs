@@ -13,7 +13,7 @@ use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 use tonic_types::StatusExt as _;
 
@@ -46,6 +46,22 @@ impl Door {
     pub(crate) fn to(address: &str) -> Door {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
         let endpoint = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true);
+        Door { channel: endpoint.connect_lazy(), bearer: Bearer::default() }
+    }
+
+    /// The same over TLS, for whoever knows this authority; and who shows a certificate, given with its key.
+    pub(crate) fn trusting(
+        address: &str,
+        authority: &str,
+        shown: Option<&(String, String)>,
+    ) -> Door {
+        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+        if let Some((certificate, key)) = shown {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).expect("an address");
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true);
+        let endpoint = endpoint.tls_config(tls).expect("certificates that can be read");
         Door { channel: endpoint.connect_lazy(), bearer: Bearer::default() }
     }
 

@@ -13,6 +13,7 @@ mod contents;
 mod dice;
 mod disk;
 mod door;
+mod forge;
 mod load;
 mod options;
 mod process;
@@ -28,6 +29,7 @@ pub(crate) use contents::{
 pub(crate) use dice::Dice;
 pub(crate) use disk::{copy_folder, wipe};
 pub(crate) use door::{Door, Messages, reason};
+pub(crate) use forge::{Forge, ends_in, expired};
 pub(crate) use load::{Load, People};
 pub(crate) use options::Options;
 pub(crate) use process::Exit;

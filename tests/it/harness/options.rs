@@ -2,6 +2,9 @@
 
 use std::{fmt::Write as _, path::Path};
 
+/// Where certificates are, in a cluster's folder.
+pub(super) const CERTS: &str = "certs";
+
 /// How a cluster is set up. The shipped settings hold, except that a password check costs next to
 /// nothing.
 #[derive(Clone)]
@@ -12,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) policy: &'static str,
     /// The servers' common secret.
     pub(crate) secret: Option<&'static str>,
+    /// Whether they encrypt, with certificates that `server certs` made.
+    pub(crate) tls: bool,
     /// Where the servers are reached, if not where they listen: somebody stands in front of them.
     pub(crate) fronts: Option<Vec<u16>>,
     /// Environment variables of the servers, such as `CHINWAG__LIMITS__SUBSCRIBER_BUFFER`; `{id}` in a
@@ -25,6 +30,7 @@ impl Default for Options {
             servers: 3,
             policy: "available",
             secret: None,
+            tls: false,
             fronts: None,
             environment: Vec::new(),
         }
@@ -54,6 +60,19 @@ impl Options {
             data.display(),
         )
         .expect("a string takes it");
+        if self.tls {
+            let certs = folder.join(CERTS);
+            let file = |name: &str| certs.join(name).display().to_string();
+            writeln!(
+                text,
+                "tls: {{ certificate: \"{}\", key: \"{}\", ca: \"{}\", client_ca: \"{}\" }}",
+                file("server-{id}.pem"),
+                file("server-{id}.key"),
+                file("ca.pem"),
+                file("ca.pem"),
+            )
+            .expect("a string takes it");
+        }
         text
     }
 }

@@ -2,6 +2,7 @@
 //! call between servers. The calls are found in the descriptors, so that a new one is tested at once.
 
 mod calls;
+mod certificates;
 mod ghost;
 mod nonsense;
 mod outsiders;

@@ -11,12 +11,12 @@ use super::{
     nonsense::Nonsense,
     scene::{SECRET, Scene},
 };
-use crate::harness::{Cluster, Options, User, all, contents_are_equal, reason};
+use crate::harness::{Cluster, Door, Options, User, all, contents_are_equal, reason};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An envelope that looks right, but for the incarnation, which a stranger cannot know.
-fn forged(from: u32, to: u32) -> Envelope {
+pub(super) fn forged(from: u32, to: u32) -> Envelope {
     Envelope {
         cluster: "test".into(),
         from,
@@ -29,8 +29,8 @@ fn forged(from: u32, to: u32) -> Envelope {
 }
 
 /// Every call once, with this secret and envelope; each is refused in the documented way.
-async fn is_refused_everywhere(
-    cluster: &Cluster,
+pub(super) async fn is_refused_everywhere(
+    door: &Door,
     id: u32,
     secret: Option<&str>,
     envelope: &Envelope,
@@ -41,8 +41,7 @@ async fn is_refused_everywhere(
     for method in &surface.methods {
         let name = &method.name;
         let message = nonsense.request(method, envelope);
-        let channel = cluster.door(id).channel();
-        match call(channel, name, secret, vec![message], PATIENCE).await {
+        match call(door.channel(), name, secret, vec![message], PATIENCE).await {
             End::Status(status) => {
                 assert_eq!(status.code(), Code::Unauthenticated, "{name} for {who}: {status:?}");
                 assert_eq!(reason(&status), "NOT_A_MEMBER", "{name} for {who}: {status:?}");
@@ -96,7 +95,8 @@ async fn without_the_secret_no_server_listens() {
         let other = if id == 1 { 2 } else { 1 };
         for secret in secrets {
             let who = format!("{secret:?}");
-            is_refused_everywhere(&scene.cluster, id, secret, &forged(other, id), &who).await;
+            is_refused_everywhere(&scene.cluster.door(id), id, secret, &forged(other, id), &who)
+                .await;
         }
         garbage_is_not_even_read(&scene.cluster, id).await;
     }
@@ -108,7 +108,7 @@ async fn a_holder_of_the_secret_under_a_wrong_name_is_refused() {
     let scene = Scene::begin(Scene::options()).await;
     for id in all() {
         for (who, envelope) in aliens(id) {
-            is_refused_everywhere(&scene.cluster, id, Some(SECRET), &envelope, who).await;
+            is_refused_everywhere(&scene.cluster.door(id), id, Some(SECRET), &envelope, who).await;
         }
     }
     scene.nothing_changed().await;
@@ -121,7 +121,7 @@ async fn without_any_secret_aliens_are_still_refused() {
     let scene = Scene::begin(Options { secret: None, ..Scene::options() }).await;
     for id in all() {
         for (who, envelope) in aliens(id) {
-            is_refused_everywhere(&scene.cluster, id, None, &envelope, who).await;
+            is_refused_everywhere(&scene.cluster.door(id), id, None, &envelope, who).await;
         }
     }
     scene.nothing_changed().await;
@@ -142,6 +142,9 @@ async fn a_server_with_another_secret_is_no_member() {
     }
     let status = cluster.status(cluster.leader().await).await.expect("it leads");
     assert_eq!(status.copies, 2, "it does not count");
+    let told =
+        "refuses this one: only the cluster's own servers may call this: the caller has another";
+    assert!(cluster.log(gone).contains(told), "{}", cluster.log(gone));
     cluster.stop(gone).await;
     std::fs::write(cluster.folder().join("secret"), right).expect("writable");
     cluster.start_server(gone).await;
