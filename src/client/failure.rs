@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::error::{FieldViolation, Refusal};
-use crate::tls::Distrust;
+use crate::tls::{self, Distrust};
 
 /// How an attempt failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,15 +119,12 @@ fn words_or(status: &Status, reason: &str) -> String {
     }
 }
 
-/// What is wrong with the server's certificate, or with ours; or that the server wants encryption: it says so
-/// by HTTP/2's own code, which becomes this one. A server's own refusals of this code come with a reason, and
-/// never out of a broken connection.
+/// What is wrong with the server's certificate, or that only one of the two wants encryption.
 fn distrust(status: &Status) -> Option<Failure> {
     if let Some(distrust) = Distrust::find(status, "this address") {
         return Some(Failure::Distrusted(distrust.to_string()));
     }
-    let plain = status.code() == Code::PermissionDenied && status.source().is_some();
-    plain.then(|| {
+    tls::wants_tls(status).then(|| {
         let words = "the server takes encrypted connections only; give the file of its authority's \
                      certificate (--ca FILE, or tls.ca in the configuration)";
         Failure::Distrusted(words.into())

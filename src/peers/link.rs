@@ -21,7 +21,7 @@ use tonic::{
 use super::{Heard, Merger, SECRET_KEY, Settings, transfer};
 use crate::{
     cluster::{Epoch, Incarnation, Message, ServerId},
-    tls::{Dialing, Distrust},
+    tls::{self, Dialing, Distrust},
     wire::{
         Malformed,
         cluster::{
@@ -301,6 +301,10 @@ impl Caller {
         if status.code() == Code::Unauthenticated {
             let words = status.message();
             return Some(format!("the server at {} refuses this one: {words}", self.address));
+        }
+        if tls::wants_tls(status) {
+            let words = "takes encrypted connections only, and this one has no certificate";
+            return Some(format!("the server at {} {words}", self.address));
         }
         Distrust::find(status, &self.address).map(|distrust| distrust.to_string())
     }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -84,6 +85,11 @@ impl Files {
 /// The file cannot be read, or holds no certificate.
 pub fn file_expiry(path: &Path) -> Result<Option<Timestamp>, TlsError> {
     Ok(certificates(&read(path)?, path)?.iter().filter_map(dates::expiry).min())
+}
+
+/// Whether everybody on this machine can read a file.
+pub(super) fn is_public(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

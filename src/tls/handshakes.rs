@@ -177,13 +177,13 @@ async fn shake(
     authority: &str,
     plain: Duration,
 ) -> Result<TlsStream<TcpStream>, Option<String>> {
-    let mut first = [0; 1];
-    match stream.peek(&mut first).await {
+    let mut first = [0; 4];
+    let first = match stream.peek(&mut first).await {
         // The other servers look whether the port is open, and say nothing.
         Ok(0) | Err(_) => return Err(None),
-        Ok(_) => {}
-    }
-    if first[0] == explain::PREFACE[0] {
+        Ok(read) => &first[..read],
+    };
+    if explain::PREFACE.starts_with(first) {
         explain::that_tls_is_wanted(&mut stream, plain).await;
         let words = "speaks HTTP/2 without TLS; this server takes encrypted connections only: \
                      give a client the authority's file by --ca";

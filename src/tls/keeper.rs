@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 use super::{
     connector::{Connector, Dialing},
     dates::{Expiry, expiry_words},
-    files::{Contents, Files, TlsError},
+    files::{self, Contents, Files, TlsError},
     material::{Holder, Material},
 };
 
@@ -51,6 +51,7 @@ impl Keeper {
     pub fn open(files: Files, holder: Holder) -> Result<Keeper, TlsError> {
         let contents = files.read()?;
         let material = Material::check(&contents, &files, &holder, Timestamp::now())?;
+        warn_of_public(&files);
         Ok(Keeper {
             files,
             holder,
@@ -123,6 +124,7 @@ impl Keeper {
 
     fn take(&mut self, material: Material) {
         let own = material.expiries.iter().find(|expiry| expiry.path == self.files.certificate);
+        warn_of_public(&self.files);
         let valid = expiry_words(own.map(|expiry| expiry.until));
         tracing::info!(valid, "took up changed certificates, for new connections");
         self.expiries = material.expiries;
@@ -140,5 +142,12 @@ impl Keeper {
             self.told = Some(now);
             tracing::warn!("{warning}; renew it in time, such as by `server certs --renew`");
         }
+    }
+}
+
+fn warn_of_public(files: &Files) {
+    if files::is_public(&files.key) {
+        let path = files.key.display();
+        tracing::warn!(%path, "every user of this machine can read the certificate's key; chmod 600 it");
     }
 }

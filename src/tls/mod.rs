@@ -36,5 +36,5 @@ pub use self::{
     keeper::{Keeper, check},
     knock::Knocks,
     material::Holder,
-    problem::Distrust,
+    problem::{Distrust, wants_tls},
 };

@@ -6,6 +6,8 @@ use tokio_rustls::rustls::{
     AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible,
 };
 
+use tonic::{Code, Status};
+
 use super::dates;
 
 /// A server that was called is not believed, or it does not believe the caller. Nothing was sent to it.
@@ -39,6 +41,12 @@ impl Distrust {
         }
         None
     }
+}
+
+/// Whether a call without TLS ended because the server wants TLS. It says so by HTTP/2's own code, which becomes
+/// this one; a server's answers of this code never come out of a broken connection.
+pub fn wants_tls(status: &Status) -> bool {
+    status.code() == Code::PermissionDenied && status.source().is_some()
 }
 
 /// What rustls said, which travels inside an input-output error.

@@ -1,6 +1,10 @@
 //! Certificates end, are renewed, and are broken by a slip of the hand, while servers run.
 
-use std::{fs, time::Duration};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -35,6 +39,8 @@ async fn a_renewed_certificate_is_shown_to_whoever_comes_next_and_a_broken_one_n
     for id in all() {
         let names = ["127.0.0.1", &format!("chinwag:test/server/{id}")];
         put(&cluster, id, &forge.sign(&names, ends_in(SHORT_LIFE)));
+        let key = cluster.certs(&format!("server-{id}.key"));
+        fs::set_permissions(key, Permissions::from_mode(0o644)).expect("our own file");
     }
     for id in all() {
         cluster.start_server(id).await;
@@ -43,6 +49,7 @@ async fn a_renewed_certificate_is_shown_to_whoever_comes_next_and_a_broken_one_n
     let alice = User::create(&cluster, "alice").await;
     for id in all() {
         logs(&cluster, id, "expires within a day").await;
+        logs(&cluster, id, "every user of this machine can read the certificate's key").await;
     }
     cluster.renew_certificates();
     for id in all() {
@@ -113,15 +120,16 @@ async fn all_took_up(cluster: &Cluster, times: usize) {
     }
 }
 
-#[tokio::test]
-async fn a_server_of_another_authority_is_left_out_and_both_say_why() {
-    let mut cluster = Cluster::prepare(encrypted(3)).await;
-    let another = Forge::another();
-    put(&cluster, 3, &another.sign(&["127.0.0.1", "chinwag:test/server/3"], |_| {}));
-    fs::write(cluster.certs("another.pem"), &another.pem).expect("writable");
-    let config = fs::read_to_string(cluster.config()).expect("it was made");
+/// Two servers run, and the third with another configuration: the first says `here` of it, and it says `there`.
+async fn do_without_the_third(
+    mut cluster: Cluster,
+    config: impl FnOnce(&str) -> String,
+    here: &str,
+    there: &str,
+) {
     let strange = cluster.folder().join("strange.yaml");
-    fs::write(&strange, config.replace("ca.pem", "another.pem")).expect("writable");
+    let text = fs::read_to_string(cluster.config()).expect("it was made");
+    fs::write(&strange, config(&text)).expect("writable");
     for id in [1, 2] {
         cluster.start_server(id).await;
     }
@@ -129,22 +137,37 @@ async fn a_server_of_another_authority_is_left_out_and_both_say_why() {
     cluster.in_sync([1, 2]).await;
     let alice = User::create(&cluster, "alice").await;
     alice.send("@alice", "two are enough").await;
-    let words = |id: u32, file: &str| {
-        let address = cluster.address(id);
-        format!(
-            "{address} shows a certificate that was not signed by the authority in {}",
-            cluster.certs(file).display()
-        )
-    };
-    logs(&cluster, 1, &words(3, "ca.pem")).await;
-    let told = words(1, "another.pem");
-    until("the stranger says why", PATIENCE, || {
+    logs(&cluster, 1, &format!("{} {here}", cluster.address(3))).await;
+    let told = format!("{} {there}", cluster.address(1));
+    until(format!("the stranger says: {told}"), PATIENCE, || {
         let told = stranger.log().contains(&told);
         async move { told.then_some(()) }
     })
     .await;
     let status = cluster.status(cluster.leader().await).await.expect("it leads");
     assert_eq!(status.copies, 2);
+}
+
+#[tokio::test]
+async fn a_server_of_another_authority_is_left_out_and_both_say_why() {
+    let cluster = Cluster::prepare(encrypted(3)).await;
+    let another = Forge::another();
+    put(&cluster, 3, &another.sign(&["127.0.0.1", "chinwag:test/server/3"], |_| {}));
+    fs::write(cluster.certs("another.pem"), &another.pem).expect("writable");
+    let wrong = "shows a certificate that was not signed by the authority in";
+    let (here, there) = (cluster.certs("ca.pem"), cluster.certs("another.pem"));
+    let here = format!("{wrong} {}", here.display());
+    let there = format!("{wrong} {}", there.display());
+    let config = |text: &str| text.replace("ca.pem", "another.pem");
+    do_without_the_third(cluster, config, &here, &there).await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_encrypt_is_left_out_and_both_say_why() {
+    let cluster = Cluster::prepare(encrypted(3)).await;
+    let config = |text: &str| text.replace("tls: {", "tls: {} #");
+    let (here, there) = ("does not speak TLS", "takes encrypted connections only");
+    do_without_the_third(cluster, config, here, there).await;
 }
 
 #[tokio::test]
