@@ -62,8 +62,10 @@ const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
 /// receiver's log; candidates that could not fetch another history and stood in turns for ever; a server that
 /// was left out by what a probe had found of its life before; an old disk with a forced lead that had the greatest
 /// end and did not stand; a member that found its disk old when a leader waited for it alone; a life that believed
-/// what a late heartbeat told the one before it.
-const ONCE_BROKEN: [u64; 5] = [249_973_625_253, 20_818_790, 46_205_728, 60_374_028, 2_101_042_555];
+/// what a late heartbeat told the one before it; a restored server that asked to lead, and so did not say that it
+/// is one.
+const ONCE_BROKEN: [u64; 6] =
+    [249_973_625_253, 20_818_790, 46_205_728, 60_374_028, 2_101_042_555, 7_000_167_752];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
