@@ -29,7 +29,7 @@
 //! | 3 | [`node`] | the driver: the only loop, the only clock |
 //! | 4 | [`rpc`] | the services; the only place that knows status codes |
 //! | 5 | [`server`] | composes one server, starts and stops it in order |
-//! | 6 | [`cli`] | the line client, the one-shot commands, the demo |
+//! | 6 | [`cli`] | the line client, the one-shot commands, an operator's work, the demo |
 //! | 7 | `bin/server`, `bin/client` | read aloud in a minute |
 //!
 //! # One write

@@ -9,7 +9,8 @@
 //! The decisions stand in pure code that is handed time and chance: `route` (which server),
 //! `attempts` (one call), `resume` (one subscription), `failure` (what a gRPC status tells). The
 //! rest is a thin shell around tonic: `transport` carries them out; `calls`, `accounts`,
-//! `conversations` and `bulk` give them types.
+//! `conversations` and `bulk` give them types. `admin` stands apart: an operator's way to one server of this
+//! machine, without rotation.
 
 mod accounts;
 mod admin;

@@ -35,6 +35,7 @@ struct Promised {
     last: Option<Position>,
     view: Option<(Seq, View)>,
     promised_to: BTreeSet<ServerId>,
+    forgetful: bool,
 }
 
 fn place(last: Option<Position>) -> (Epoch, Seq) {
@@ -115,11 +116,12 @@ impl Core {
     pub(super) fn on_promise(&mut self, message: Message) {
         let (from, life) = (message.from, message.incarnation);
         let Body::Promise(promise) = message.body else { return };
-        let Promise { epoch, last, view, promised_to, .. } = *promise;
+        let Promise { epoch, last, view, promised_to, forgetful, .. } = *promise;
         let Some(candidate) = self.candidate.as_mut().filter(|own| own.epoch == epoch) else {
             return;
         };
-        candidate.promises.insert(from, Promised { life, last, view, promised_to });
+        let promised = Promised { life, last, view, promised_to, forgetful };
+        candidate.promises.insert(from, promised);
         self.try_to_win();
         self.fetch_the_rest();
     }
@@ -152,7 +154,11 @@ impl Core {
         let forgetful = self.is_distrusted()
             || candidate.promises.iter().any(|(id, promised)| {
                 let report = self.peers[id].report.as_ref();
-                promised.last.is_none()
+                // Its report may be an older one, or say that it asks to lead itself.
+                let says_so =
+                    promised.forgetful && self.mutant != Some(Mutant::BelievesReportsAlone);
+                says_so
+                    || promised.last.is_none()
                     || report.is_some_and(|report| report.mode == Mode::Blank)
                     || self.is_an_old_folder(*id, promised.life)
             });

@@ -166,6 +166,9 @@ pub struct Promise {
     pub known_committed: Option<KnownCommitted>,
     /// Every candidate it promised since a view of a promised epoch was durable.
     pub promised_to: BTreeSet<ServerId>,
+    /// Its log may lack what it acknowledged once: it promises only because all configured servers are in
+    /// reach, and the candidate must win them all.
+    pub forgetful: bool,
 }
 
 /// Consecutive entries after a common one.

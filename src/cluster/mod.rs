@@ -14,17 +14,18 @@
 //!
 //! # The rules
 //! - **Start** (P1): a server begins as Recovering, or Blank without a log, and asks everybody how they are.
-//! - **Heartbeats and evidence** (P2, P9; `heartbeat`, `peer`): a contact is the echo of a nonce, dated by
-//!   when it was sent. DEAD is two refused connects or the last words of a life; SILENT is a heartbeat
-//!   unanswered for the failure timeout. Both are about one life, and a sign of life voids them, as does
-//!   seeing that server taken into a view. A new life of another process is introduced by its report. Who
-//!   has another configuration, log format or history (but not: another database schema) is refused: neither its promise nor its lead concerns
-//!   anybody. What a leader says is committed counts for the life that it was said to, and for no other. A heartbeat that others of its life have overtaken tells how its sender was, and is only answered.
-//!   Nobody waits for a heartbeat to look (`probe`): a peer is suspected when a stream with it ended, when a
-//!   message that may be old voided what was found, when a candidate asks for a promise against it, and
+//! - **Heartbeats and evidence** (P2, P9; `heartbeat`, `peer`): a contact is the echo of a nonce, dated by when
+//!   it was sent. DEAD is two refused connects or the last words of a life; SILENT is a heartbeat unanswered
+//!   for the failure timeout. Both are about one life, and a sign of life voids them, as does seeing that
+//!   server taken into a view. A new life of another process is introduced by its report. Who has another
+//!   configuration, log format or history (but not: another database schema) is refused: neither its promise
+//!   nor its lead concerns anybody. What a leader says is committed counts for the life that it was said to,
+//!   and for no other. A heartbeat that others of its life have overtaken tells how its sender was, and is only
+//!   answered. Nobody waits for a heartbeat to look (`probe`): a peer is suspected when a stream with it ended,
+//!   when a message that may be old voided what was found, when a candidate asks for a promise against it, and
 //!   when another follower of the same leader lost it, which then says so at once. A suspected peer is probed
-//!   four times in a heartbeat interval until it is dead, silent, or answers what was asked later. A probe
-//!   that was given up for the next finds nobody dead any more.
+//!   four times in a heartbeat interval until it is dead, silent, or answers what was asked later. A probe that
+//!   was given up for the next finds nobody dead any more.
 //! - **Write** (P3, P5, P6; `leader`): one batch in flight, sent first, applied meanwhile, committed when
 //!   every member of the newest view acknowledged it. An (epoch, seq) is never reused, for a restarted
 //!   leader needs a new epoch. Where two others or more have it, under `majority` a majority without the
@@ -56,8 +57,8 @@
 //!   another may have been made to lead while it was away.
 //! - **Own pause, step down, failure, shutdown, disk** (P14, P16, P18; `step_down`). A leader that is asked to
 //!   hand over to a member takes no more updates, lets the batch in flight end, and resigns, naming it: that
-//!   one stands without the delay of its rank, the others give it the time of an election, and then go by
-//!   rank. The name only says who goes first; it wins as every other candidate does. Of servers whose tables differ
+//!   one stands without the delay of its rank, the others give it the time of an election, and then go by rank.
+//!   The name only says who goes first; it wins as every other candidate does. Of servers whose tables differ
 //!   the odd one ends (`tables`).
 //! - **Reads** (P15; `reads`): a heartbeat round or a batch that began after the read came.
 //! - **Catch up** (P17; `stream` at the leader, `registration` at the follower): from the batches in memory,
@@ -67,15 +68,16 @@
 //!   them merged into it, keeps its file aside, and takes a snapshot. Where its log was trimmed past the
 //!   last common entry it can only keep the file, and says how many entries are in it.
 //! - **Trim** (P19; `trim`).
-//! - **Blank servers** (P20; `blank`, `memory`): a new cluster begins with one View stored by one server.
-//!   A server whose log was emptied or is old promises nothing until it is in sync again, and says it is
-//!   Blank; only when all configured servers are reachable and none serves does it promise, to a
-//!   candidate that must then win them all. Under `majority` it takes nothing before so many others that
-//!   hold data told it their promises; of a leader that an operator forced, and that nobody has joined yet, its
-//!   own promise is enough. An old copy of a data folder counts a start that the others know
-//!   already: who answers what the known life was asked and did not answer lives later than it, is let in,
-//!   and is told that its folder is old; its life ends with that, and its place in a view. The first epoch of every life jumps by a random
-//!   number, for who led alone and lost that disk, or got an older one back, must not name an epoch twice.
+//! - **Blank servers** (P20; `blank`, `memory`): a new cluster begins with one View stored by one server. A
+//!   server whose log was emptied or is old promises nothing until it is in sync again, and says it is Blank;
+//!   only when all configured servers are reachable and none serves does it promise, and says with its promise
+//!   what it is: the candidate must then win them all. Under `majority` it takes nothing before so many others
+//!   that hold data told it their promises; of a leader that an operator forced, and that nobody has joined
+//!   yet, its own promise is enough. An old copy of a data folder counts a start that the others know already:
+//!   who answers what the known life was asked and did not answer lives later than it, is let in, and is told
+//!   that its folder is old; its life ends with that, and its place in a view. The first epoch of every life
+//!   jumps by a random number, for who led alone and lost that disk, or got an older one back, must not name an
+//!   epoch twice.
 //!
 //! # Why this way
 //! Every rule that waits for a state of affairs is looked at after every event (`Core::turn`), instead of

@@ -49,11 +49,13 @@ pub enum Mutant {
     RollsBackAnswered,
     /// A read does not wait for the commit of what was answered before it came.
     ReadsBeforeCommit,
+    /// Whether a promiser may have forgotten something is read from its report alone.
+    BelievesReportsAlone,
 }
 
 impl Mutant {
     /// All of them, with the names that the walker's command line takes.
-    pub const ALL: [(&'static str, Mutant); 21] = [
+    pub const ALL: [(&'static str, Mutant); 22] = [
         ("resumes-old-epoch", Mutant::ResumesOldEpoch),
         ("excludes-on-silence", Mutant::ExcludesOnSilence),
         ("skips-fetch", Mutant::SkipsFetch),
@@ -75,5 +77,6 @@ impl Mutant {
         ("answers-with-few", Mutant::AnswersWithFew),
         ("rolls-back-answered", Mutant::RollsBackAnswered),
         ("reads-before-commit", Mutant::ReadsBeforeCommit),
+        ("believes-reports-alone", Mutant::BelievesReportsAlone),
     ];
 }

@@ -208,6 +208,7 @@ impl Core {
             view: self.log.newest_view().cloned(),
             known_committed: self.known,
             promised_to: self.local.promised_to.clone(),
+            forgetful: self.is_distrusted_or_blank(),
         };
         self.answer(message, Body::Promise(Box::new(promise)));
     }

@@ -9,7 +9,8 @@
 //! land in a staging folder, with their checksum verified, and the room above looks inside.
 //!
 //! **Why this way.** The core speaks in one-way messages, which makes it easy to simulate; gRPC speaks in
-//! calls. [`Calls`] ties the two together on the answering side, the links on the asking side.
+//! calls. [`Calls`] ties the two together on the answering side, the links on the asking side. What an operator
+//! wants of another server is no matter of the protocol: [`Errands`] are plain calls over the same connections.
 
 mod calls;
 mod copies;

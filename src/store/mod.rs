@@ -7,7 +7,8 @@
 //! - An update is carried out once: a repeat finds the stored outcome, on any server, after any restart.
 //! - A refusal changes nothing. Only an error that is no outcome stops the [`Writer`], loudly.
 //! - Readers see what is committed and nothing else, one consistent snapshot a call.
-//! - A damaged, truncated or missing file is an error, never an empty database.
+//! - A damaged, truncated or missing file is an error, never an empty database. A backup that is not whole
+//!   is refused before anything is touched; a restored database is known to be an old one.
 //!
 //! **It may not** decide what is committed (the protocol does), verify passwords, or let a Diesel type
 //! out. Integer keys stay inside: they are the log positions that created the rows, so they are equal
@@ -16,7 +17,7 @@
 //! On disk a data folder holds `LOCK`, `local.db` (what this server promised; never part of a snapshot),
 //! `CURRENT` (the name of the generation in use), one generation folder with `chat.db`, `staged/` for
 //! snapshots under way, `search.db` (derived; may be deleted), and what was set aside: `reset-<n>` and
-//! `diverged-<n>`.
+//! `diverged-<n>`. (`admin.sock` is the running server's.)
 
 mod aliases;
 mod apply;

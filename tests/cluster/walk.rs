@@ -205,6 +205,7 @@ impl<'a> Walk<'a> {
                 (self.cuts, self.pauses, self.wipes) = (true, false, false)
             }
             Mutant::ForgetsPromise => self.wipes = true,
+            Mutant::BelievesReportsAlone => (self.wipes, self.restores) = (true, true),
             Mutant::TakesOthersUpdates | Mutant::ExcludesOnSilence | Mutant::JoinCountsEarly => {
                 (self.cuts, self.pauses, self.wipes) = (true, false, false);
             }

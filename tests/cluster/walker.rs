@@ -56,15 +56,24 @@ const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::ResendsWholeBatch, Policy::Majority, 1_425_130, 20_000),
     (Mutant::AnswersWithFew, Policy::Majority, 7_900, 50_000),
     (Mutant::ReadsBeforeCommit, Policy::Majority, 9_440, 50_000),
+    (Mutant::BelievesReportsAlone, Policy::Majority, 7_000_167_750, 20_000),
 ];
 
 /// Walks that broke something once: a leader that sent, again and again, a batch that began before the
 /// receiver's log; candidates that could not fetch another history and stood in turns for ever; a server that
 /// was left out by what a probe had found of its life before; an old disk with a forced lead that had the greatest
 /// end and did not stand; a member that found its disk old when a leader waited for it alone; a life that believed
-/// what a late heartbeat told the one before it; a server that leaders evicted again and again while it waited.
-const ONCE_BROKEN: [u64; 6] =
-    [249_973_625_253, 20_818_790, 46_205_728, 60_374_028, 2_101_042_555, 6_006_054_264];
+/// what a late heartbeat told the one before it; a server that leaders evicted again and again while it waited; a
+/// restored server that asked to lead, and so did not say that it is one.
+const ONCE_BROKEN: [u64; 7] = [
+    249_973_625_253,
+    20_818_790,
+    46_205_728,
+    60_374_028,
+    2_101_042_555,
+    6_006_054_264,
+    7_000_167_752,
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -166,8 +166,9 @@ fn answer() -> impl Strategy<Value = Body> {
             .prop_map(|(epoch, seq, hash, digest)| Body::Accepted { epoch, seq, hash, digest }),
         (epoch(), rejection(), option::of(position()))
             .prop_map(|(epoch, reason, last)| Body::Rejected { epoch, reason, last }),
-        (promise, servers(0)).prop_map(|((epoch, last, view, known_committed), promised_to)| {
-            let promise = Promise { epoch, last, view, known_committed, promised_to };
+        (promise, servers(0), any::<bool>()).prop_map(|(known, promised_to, forgetful)| {
+            let (epoch, last, view, known_committed) = known;
+            let promise = Promise { epoch, last, view, known_committed, promised_to, forgetful };
             Body::Promise(Box::new(promise))
         }),
         updates(0).prop_map(Body::Fetched),

@@ -76,6 +76,7 @@ pub fn prepare_response(message: &Message, cluster: &str) -> Option<proto::Prepa
             promised_to: promise.promised_to.iter().map(|id| id.0).collect(),
             reason: String::new(),
             renounces: false,
+            forgetful: promise.forgetful,
         }),
         Body::PrepareRefused { epoch, reason, renounces } => Some(proto::PrepareResponse {
             envelope,
@@ -98,6 +99,7 @@ pub fn message_of_prepare(response: proto::PrepareResponse) -> Result<Message, M
             view: parts::placed_view_of(response.view, response.view_seq)?,
             known_committed: response.known_committed.map(parts::committed_of).transpose()?,
             promised_to: parts::servers_of(response.promised_to),
+            forgetful: response.forgetful,
         }))
     } else {
         let reason = "refused by the other server";

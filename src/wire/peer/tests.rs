@@ -103,6 +103,7 @@ fn answers() -> Vec<Body> {
             view: Some((12, view())),
             known_committed: Some(committed()),
             promised_to,
+            forgetful: true,
         })),
         Body::Fetched(updates()),
         Body::Evicted { epoch: EPOCH, left: LIFE },
