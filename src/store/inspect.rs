@@ -4,7 +4,7 @@ use std::path::Path;
 
 use diesel::{QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query, sql_types::Text};
 
-use super::{connection, error::StoreError, local};
+use super::{connection, error::StoreError, local, message_ids};
 
 /// Every chat table by public ids and names, one sorted line a row. Integer keys stay out, but for the
 /// places in the log that rows are about; so do derived tables, the log, and the files' layout.
@@ -66,10 +66,6 @@ const NAMED: &str = "WITH named AS (
     FROM conversations c LEFT JOIN accounts l ON l.id = c.low_account
     LEFT JOIN accounts h ON h.id = c.high_account) ";
 
-/// The whole id of the message in `m`, however it is stored: see [`super::rows::stored_message_id`].
-const MESSAGE_ID: &str = "iif(length(m.message_id) > 8, hex(m.message_id),
-    substr('0000000000000000' || hex(m.message_id), -16) || printf('%016X', m.id))";
-
 /// The contents of the database in a data folder that no server has open (or in a copy of one).
 pub fn contents(data_dir: &Path) -> Result<String, StoreError> {
     let folder = super::folder::Folder::hold(data_dir)?;
@@ -101,9 +97,10 @@ pub(super) fn lines(connection: &mut SqliteConnection) -> Result<String, StoreEr
     }
     let mut all = Vec::new();
     for query in TABLES {
-        let rows: Vec<Row> = sql_query(format!("{NAMED}{}", query.replace("{id}", MESSAGE_ID)))
-            .load(connection)
-            .map_err(StoreError::database("read the contents"))?;
+        let rows: Vec<Row> =
+            sql_query(format!("{NAMED}{}", query.replace("{id}", message_ids::IN_SQL)))
+                .load(connection)
+                .map_err(StoreError::database("read the contents"))?;
         all.extend(rows.into_iter().map(|row| row.line));
     }
     all.sort_unstable();

@@ -32,6 +32,7 @@ pub mod inspect;
 mod local;
 mod log;
 mod mentions;
+pub mod message_ids;
 mod outcomes;
 mod pool;
 mod prepared;

@@ -10,6 +10,7 @@ use diesel::{
 use super::{
     aliases,
     error::StoreError,
+    message_ids,
     prepared::{no, number},
     rooms,
     schema::{accounts, conversations, members, messages, sessions},
@@ -156,7 +157,7 @@ impl MemberRow {
 
 impl MessageRow {
     pub(super) fn public_id(&self) -> Result<MessageId, StoreError> {
-        read_message_id(&self.message_id, self.id).ok_or_else(|| malformed("message id"))
+        message_ids::read(&self.message_id, self.id).ok_or_else(|| malformed("message id"))
     }
 
     /// The message as seen by somebody who calls its conversation and its author so.
@@ -186,31 +187,6 @@ impl MessageRow {
         Ok(if is_hidden || message.deleted { message.without_content() } else { message })
     }
 }
-
-/// A message's id as it is stored. That of a message which stands at its natural place is most of the row
-/// beside the body, and says what the row's key says again: only its epoch is kept, without leading zeros.
-pub(super) fn stored_message_id(id: &MessageId, key: i64) -> &[u8] {
-    if id.log_seq() != key as u64 {
-        return &id.0;
-    }
-    let (epoch, _) = id.0.split_at(EPOCH_BYTES);
-    let zeros = epoch.iter().take_while(|byte| **byte == 0).count();
-    &epoch[zeros..]
-}
-
-/// The id of the message with this key; whole ones were stored everywhere once.
-fn read_message_id(stored: &[u8], key: i64) -> Option<MessageId> {
-    if stored.len() > EPOCH_BYTES {
-        return MessageId::from_slice(stored);
-    }
-    let mut id = [0; 16];
-    id[EPOCH_BYTES - stored.len()..EPOCH_BYTES].copy_from_slice(stored);
-    id[EPOCH_BYTES..].copy_from_slice(&key.to_be_bytes());
-    Some(MessageId(id))
-}
-
-/// The upper half of a message's id.
-const EPOCH_BYTES: usize = 8;
 
 pub(super) fn account_by_key(
     connection: &mut SqliteConnection,

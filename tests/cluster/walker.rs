@@ -56,7 +56,7 @@ const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::ResendsWholeBatch, Policy::Majority, 1_425_130, 20_000),
     (Mutant::AnswersWithFew, Policy::Majority, 7_900, 50_000),
     (Mutant::ReadsBeforeCommit, Policy::Majority, 9_440, 50_000),
-    (Mutant::BelievesReportsAlone, Policy::Majority, 7_000_167_750, 20_000),
+    (Mutant::BelievesReportsAlone, Policy::Majority, 7_000_181_800, 20_000),
 ];
 
 /// Walks that broke something once: a leader that sent, again and again, a batch that began before the

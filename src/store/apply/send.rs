@@ -16,6 +16,7 @@ use crate::{
     },
     store::{
         error::StoreError,
+        message_ids,
         prepared::run_prepared,
         rows::{self, AccountRow, ConversationRow, DIRECT},
         schema::{conversations, members, messages},
@@ -190,7 +191,7 @@ pub(super) fn insert(
     insert_into(messages::table)
         .values((
             messages::id.eq(context.position),
-            messages::message_id.eq(rows::stored_message_id(&message.id, context.position)),
+            messages::message_id.eq(message_ids::stored(&message.id, context.position)),
             messages::conversation.eq(conversation),
             messages::seq.eq(message.seq),
             messages::sender.eq(sender.id),

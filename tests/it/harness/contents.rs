@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chinwag::wire::chat::Message;
+use chinwag::{store::message_ids, wire::chat::Message};
 use diesel::{
     Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query,
     sql_types::{BigInt, Text},
@@ -67,7 +67,8 @@ pub(crate) fn count(path: &Path, rest: &str) -> i64 {
 
 /// Every message that a stopped server holds.
 pub(crate) fn stored_messages(cluster: &Cluster, id: u32) -> Vec<StoredMessage> {
-    sql_query("SELECT lower(hex(message_id)) AS message_id, seq, body FROM messages ORDER BY id")
+    let whole = message_ids::IN_SQL;
+    sql_query(format!("SELECT lower({whole}) AS message_id, seq, body FROM messages m ORDER BY id"))
         .load(&mut connect(&database(cluster, id)))
         .expect("the messages can be read")
 }
