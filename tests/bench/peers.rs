@@ -37,6 +37,7 @@ mod postgres;
 mod program;
 #[path = "peers/redis.rs"]
 mod redis;
+#[allow(dead_code)]
 mod usage;
 
 use std::time::Duration;
@@ -45,7 +46,7 @@ use crate::{
     harness::{Cluster, User, all},
     load::{Caller, Load, Measured},
     outages::Fault,
-    usage::{Usage, resident_kib},
+    usage::{Usage, shared_out_kib},
 };
 
 /// Who put keys while etcd's leader is killed; as many as send to Chinwag.
@@ -86,14 +87,14 @@ impl Bench {
         }
         let leader = cluster.in_sync(all()).await;
         let address = cluster.address(leader);
-        let pids: Vec<u32> = all().map(|id| cluster.process(id).id()).collect();
+        let pids: Vec<Vec<u32>> = all().map(|id| vec![cluster.process(id).id()]).collect();
         for (name, window) in [("Chinwag, calls", None), ("Chinwag, streams", Some(1))] {
             for &clients in &self.clients {
                 let tokens = &tokens[..clients];
                 let load = Load { tokens, connections: clients, window, duration: self.duration };
                 let before = used(&pids);
                 let measured = load.run(&address).await;
-                tell(name, clients, &measured, used(&pids) - before);
+                tell(name, clients, &measured, used_since(&before));
             }
         }
         tell_memory(&pids);
@@ -153,15 +154,23 @@ impl Bench {
         tell_memory(&nodes.pids());
     }
 
-    async fn measure<One: Caller>(&self, name: &str, pids: &[u32], callers: Vec<One>) {
+    async fn measure<One: Caller>(&self, name: &str, pids: &[Vec<u32>], callers: Vec<One>) {
         let (clients, before) = (callers.len(), used(pids));
         let measured = load::measure(callers, self.duration).await;
-        tell(name, clients, &measured, used(pids) - before);
+        tell(name, clients, &measured, used_since(&before));
     }
 }
 
-fn used(pids: &[u32]) -> f64 {
-    pids.iter().map(|pid| Usage::of(Some(*pid)).cpu).sum()
+/// What each process has used so far.
+fn used(nodes: &[Vec<u32>]) -> Vec<(u32, f64)> {
+    let used = |pid: &u32| Some((*pid, Usage::if_alive(Some(*pid))?.cpu));
+    nodes.iter().flatten().filter_map(used).collect()
+}
+
+/// What those of them that still run have used since, in seconds.
+fn used_since(before: &[(u32, f64)]) -> f64 {
+    let since = |(pid, before): &(u32, f64)| Some(Usage::if_alive(Some(*pid))?.cpu - before);
+    before.iter().filter_map(since).sum()
 }
 
 fn tell(name: &str, clients: usize, measured: &Measured, cpu: f64) {
@@ -175,7 +184,7 @@ fn tell_outages(name: &str, outages: &[Duration]) {
     println!("{:18} {name} of the leader to the next acknowledgement: {} ms", "", times.join(", "));
 }
 
-fn tell_memory(pids: &[u32]) {
-    let most = pids.iter().map(|pid| resident_kib(*pid)).max().unwrap_or_default();
+fn tell_memory(nodes: &[Vec<u32>]) {
+    let most = nodes.iter().map(|pids| shared_out_kib(pids)).max().unwrap_or_default();
     println!("{:18} the largest node holds {} MiB", "", most / 1_024);
 }

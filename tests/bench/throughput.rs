@@ -31,6 +31,7 @@ mod load;
 mod outages;
 mod program;
 mod rooms;
+#[allow(dead_code)]
 mod usage;
 
 use std::{

@@ -81,9 +81,9 @@ impl Nodes {
         self.children[node] = self.spawn(program, arguments).expect("it started before");
     }
 
-    /// Of all nodes, and of the processes that they have started.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        self.children.iter().flat_map(|child| family(child.id())).collect()
+    /// Each node's, with those of the processes that it has started.
+    pub(crate) fn pids(&self) -> Vec<Vec<u32>> {
+        self.children.iter().map(|child| family(child.id())).collect()
     }
 }
 
