@@ -34,7 +34,7 @@ impl Core {
         let entries = self.log.last_seq().saturating_sub(common);
         let forgets = self.mutant == Some(Mutant::SkipsReconcile);
         let why = if self.is_majority_policy() {
-            "they were never acknowledged"
+            "they were never acknowledged, unless an operator forced that lead"
         } else if common + 1 < self.log.first() {
             "the oldest of them are no longer in the log, so they cannot be merged"
         } else if forgets {

@@ -187,8 +187,9 @@ impl World {
         };
         let newest: View = log.entries.iter().rev().find_map(view).expect("a log has a view");
         for (member, node) in &self.nodes {
-            // Who acknowledged it and then had it merged into a greater history kept the old one.
-            let merged = self.policy == Policy::Available;
+            // Who acknowledged it and then had it merged into a greater history kept the old one, and so did who
+            // met a lead that an operator had forced.
+            let merged = self.policy == Policy::Available || self.forced;
             let kept = node.disk.aside.iter().filter(|_| merged);
             let mut logs = node.disk.log.iter().chain(kept);
             let has = logs.any(|log| log.holds(last.seq, last.hash));
