@@ -39,9 +39,12 @@ pub enum Once {
         /// @USER or #ROOM; quote the latter, for shells take # for the begin of a comment.
         conversation: String,
         /// The text; several words are joined by spaces; - reads it from the standard input.
-        #[arg(required = true)]
+        #[arg(required_unless_present = "lines", conflicts_with = "lines")]
         text: Vec<String>,
-        /// Repeat a message whose outcome was unknown, under its request id.
+        /// Every line of the standard input is a message; many are under way at the same time.
+        #[arg(long)]
+        lines: bool,
+        /// Repeat a message whose outcome was unknown, under its request id; with --lines, the same input.
         #[arg(long, value_name = "ID")]
         request_id: Option<String>,
     },

@@ -2,6 +2,7 @@
 
 mod export;
 mod handler;
+mod lines;
 mod secrets;
 mod tail;
 
@@ -85,6 +86,9 @@ where
                 let ended = self.tail(after, *count, exec.as_deref()).await;
                 ended.map_err(|failure| advised(failure, None, Place::Shell))
             }
+            Once::Send { conversation, lines: true, request_id, .. } => {
+                self.send_lines(conversation, request_id.as_deref()).await
+            }
             Once::Export => {
                 self.export().await.map_err(|failure| advised(failure, None, Place::Shell))
             }
@@ -111,7 +115,7 @@ where
     /// What the arguments ask for.
     async fn command(&mut self, once: &Once) -> Result<Command, Failure> {
         Ok(match once {
-            Once::Send { conversation, text, request_id } => {
+            Once::Send { conversation, text, request_id, .. } => {
                 let body = self.body(text).await?;
                 command::send(conversation, &body, request_id.clone())?
             }
@@ -160,14 +164,17 @@ where
     }
 
     async fn write(&mut self, text: &str) -> Result<(), Failure> {
-        self.output.write_all(text.as_bytes()).await.map_err(output)?;
-        self.output.flush().await.map_err(output)
+        put(&mut self.output, text).await
     }
 
     async fn note(&mut self, words: &str) -> Result<(), Failure> {
-        self.notes.write_all(format!("{words}\n").as_bytes()).await.map_err(output)?;
-        self.notes.flush().await.map_err(output)
+        put(&mut self.notes, &format!("{words}\n")).await
     }
+}
+
+async fn put(to: &mut (impl AsyncWrite + Unpin), text: &str) -> Result<(), Failure> {
+    to.write_all(text.as_bytes()).await.map_err(output)?;
+    to.flush().await.map_err(output)
 }
 
 /// A command that needs no servers: what it prints. `None` for all others.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod lacks;
+mod lines;
 mod messages;
 mod nobody;
 mod rooms;
