@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use chinwag::{
-    cluster::{Event, Policy, ServerId},
-    node::Input,
-    store::WriterCommand,
-};
+use chinwag::{cluster::Event, node::Input, store::WriterCommand};
 
 use crate::{
     disk,
@@ -164,7 +160,7 @@ impl World {
         true
     }
 
-    fn release(&mut self, target: usize) {
+    pub(crate) fn release(&mut self, target: usize) {
         self.servers[target].held = self.servers[target].held.saturating_sub(1);
         let after = self.micros(1_000, 40_000);
         self.after(after, Job::Start(target));
@@ -274,7 +270,7 @@ impl World {
         }
     }
 
-    fn pause(&mut self, target: usize, asleep: bool) -> bool {
+    pub(crate) fn pause(&mut self, target: usize, asleep: bool) -> bool {
         let Some(process) = &mut self.servers[target].process else { return false };
         if process.paused {
             return false;
@@ -284,7 +280,7 @@ impl World {
         true
     }
 
-    fn resume(&mut self, target: usize) {
+    pub(crate) fn resume(&mut self, target: usize) {
         let Some(process) = &mut self.servers[target].process else { return };
         if !process.paused {
             return;
@@ -315,7 +311,7 @@ impl World {
         }
     }
 
-    fn cut(&mut self, one: usize, other: usize, both: bool, cut: bool) {
+    pub(crate) fn cut(&mut self, one: usize, other: usize, both: bool, cut: bool) {
         self.network.set_cut(one, other, cut);
         if both {
             self.network.set_cut(other, one, cut);
@@ -339,161 +335,5 @@ impl World {
                 self.after(after, Job::Deliver(Box::new(flight)));
             }
         }
-    }
-
-    // --- disks ---
-
-    /// Whether another disk holds everything that was acknowledged.
-    fn is_copied(&self, target: usize) -> bool {
-        self.others_hold_everything(target).any(|holds| holds)
-    }
-
-    /// Whether nothing is lost for sure if this server's disk becomes what it was once. Its owner does not know
-    /// that; and where it could lead together with a server that lacks something, while the one that has
-    /// everything is stopped for a moment, nobody who runs would know.
-    fn bears_the_old_copy(&self, target: usize) -> bool {
-        let available = self.plan.policy == Policy::Available;
-        self.is_copied(target)
-            && (available || self.others_hold_everything(target).all(|holds| holds))
-    }
-
-    fn others_hold_everything(&self, target: usize) -> impl Iterator<Item = bool> {
-        let newest = self.record.acknowledged.last_key_value();
-        let others = (0..self.servers.len()).filter(move |index| *index != target);
-        others.map(move |index| {
-            newest.is_some_and(|(seq, hashes)| {
-                let hash = self.servers[index].durable.get(seq);
-                hash.is_some_and(|hash| hashes.contains(hash))
-            })
-        })
-    }
-
-    fn lose_disk(&mut self, target: usize, kind: Kind) -> bool {
-        if !self.is_copied(target) || self.record.lost {
-            return false;
-        }
-        self.stop(target, false);
-        self.servers[target].held = self.servers[target].held.max(1);
-        self.mark_lost(target);
-        let folder = self.servers[target].folder.clone();
-        match kind {
-            Kind::Wipe => {
-                let _ = std::fs::remove_dir_all(&folder);
-            }
-            Kind::Reset => {
-                let mut uuid = [5; 16];
-                uuid[..8].copy_from_slice(&self.chance.number().to_be_bytes());
-                let _ = chinwag::store::reset(&folder, uuid);
-            }
-            _ => {
-                let what = disk::damage(&folder, &mut self.chance);
-                self.say(|| format!("damage: {what}"));
-            }
-        }
-        true
-    }
-
-    fn mark_lost(&mut self, target: usize) {
-        self.record.lost = true;
-        self.servers[target].lost = true;
-        self.servers[target].durable.clear();
-    }
-
-    fn keep_a_copy(&mut self, target: usize) -> bool {
-        self.next += 1;
-        let to = self.root.join(format!("old-{target}-{}", self.next));
-        let from = self.servers[target].folder.clone();
-        if self.record.lost || disk::wal(&from).is_none() || disk::copy(&from, &to).is_err() {
-            return false;
-        }
-        self.servers[target].old_copy = Some(to);
-        true
-    }
-
-    fn bring_the_copy_back(&mut self, target: usize) {
-        let Some(copy) = self.servers[target].old_copy.take() else { return };
-        if !self.bears_the_old_copy(target) || self.record.lost {
-            return;
-        }
-        let held = self.stop(target, false);
-        self.mark_lost(target);
-        self.note("an old copy", &[target as u64 + 1]);
-        let old = std::mem::replace(&mut self.servers[target].folder, copy);
-        let _ = std::fs::remove_dir_all(old);
-        if held {
-            self.release(target);
-        }
-    }
-
-    /// All faults end.
-    pub(crate) fn heal(&mut self) {
-        self.healed = true;
-        self.note("everything heals", &[]);
-        self.stop_double();
-        self.targets.clear();
-        for flight in self.network.heal() {
-            self.after(Duration::from_millis(1), Job::Deliver(Box::new(flight)));
-        }
-        // A connection that lost something breaks in the end.
-        let dead: Vec<u64> =
-            self.calls.iter().filter(|(_, call)| call.dead).map(|(id, _)| *id).collect();
-        for call in dead {
-            let after = self.micros(1_000, 300_000);
-            self.after(after, Job::CallLost(call));
-        }
-        for index in 0..self.servers.len() {
-            let server = &mut self.servers[index];
-            (server.slow, server.fails, server.held) = (false, None, 0);
-            server.low = false;
-            self.input(index, Input::Event(Event::DiskLow(false)));
-            self.resume(index);
-            if self.servers[index].process.is_none() {
-                self.after(Duration::from_millis(5), Job::Start(index));
-            }
-        }
-    }
-
-    /// One server serves, all are in sync with it, and all logs end alike.
-    pub(crate) fn agree(&self) -> bool {
-        let leaders = self.leaders();
-        let [leader] = leaders[..] else { return false };
-        let last = |index: usize| {
-            let durable = &self.servers[index].durable;
-            durable.last_key_value().map(|(seq, hash)| (*seq, *hash))
-        };
-        let all = 0..self.servers.len();
-        if !all.clone().all(|index| self.servers[index].runs() && last(index) == last(leader)) {
-            return false;
-        }
-        let core = self.servers[leader].process.as_ref().expect("it serves").desk.core();
-        let in_sync = core.status(chinwag::cluster::Time(self.now)).in_sync;
-        all.clone().all(|index| in_sync.contains(&ServerId(index as u32 + 1)))
-            && all.into_iter().all(|index| {
-                let process = self.servers[index].process.as_ref().expect("it runs");
-                process.blocked
-                    || matches!(
-                        process.desk.core().mode(),
-                        chinwag::cluster::Mode::Follower(_) | chinwag::cluster::Mode::Leader(_)
-                    )
-            })
-    }
-
-    pub(crate) fn describe(&self) -> String {
-        let one = |index: usize| match &self.servers[index].process {
-            None => format!("{} down", index + 1),
-            Some(process) => {
-                let status = process.desk.status(chinwag::cluster::Time(self.now));
-                let last = status.last.map_or(0, |last| last.seq);
-                format!(
-                    "{} {:?} ends {last} in sync {:?} waits for {:?} '{}'",
-                    index + 1,
-                    status.mode,
-                    status.in_sync,
-                    status.waiting_for,
-                    status.note
-                )
-            }
-        };
-        (0..self.servers.len()).map(one).collect::<Vec<_>>().join("; ")
     }
 }

@@ -27,8 +27,13 @@ mod device;
 mod disk;
 mod door;
 mod double;
+mod exchange;
 mod faults;
 mod feeds;
+mod healing;
+mod invariants;
+mod lost_disks;
+mod mail;
 mod model;
 mod network;
 mod people;
@@ -42,6 +47,7 @@ mod shrink;
 mod tables;
 mod tasks;
 mod world;
+mod writing;
 
 use std::{
     path::Path,

@@ -9,23 +9,22 @@ use std::{
 };
 
 use chinwag::{
-    client::decisions::Failure,
     cluster::{Event, Mutant, ServerId, Time},
     node::Input,
 };
 
 use crate::{
-    calls::{Call, History, Reply},
+    calls::{History, Reply},
     chance::Chance,
     client::{Client, Net},
-    door::Replies,
     double::Double,
+    exchange::OpenCall,
     network::{Flight, Network},
     plan::Plan,
     reconcile::Part,
     record::Record,
-    server::{Incoming, Server, Start},
-    tasks::{Clock, Owner, Sender, Tasks},
+    server::{Server, Start},
+    tasks::{Clock, Owner, Tasks},
 };
 
 /// Something that will happen.
@@ -59,18 +58,6 @@ pub(crate) enum Job {
     Double,
 }
 
-/// A call between its first byte and its last.
-pub(crate) struct OpenCall {
-    pub(crate) client: usize,
-    pub(crate) server: usize,
-    pub(crate) life: Option<u64>,
-    call: Call,
-    replies: Sender<Reply>,
-    last: Duration,
-    /// Nothing arrives any more, and nobody is told.
-    pub(crate) dead: bool,
-}
-
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) mutant: Option<Mutant>,
@@ -89,7 +76,7 @@ pub(crate) struct World {
     pub(crate) root: PathBuf,
     pub(crate) next: u64,
     pub(crate) healed: bool,
-    replies: Rc<RefCell<VecDeque<(u64, Reply)>>>,
+    pub(crate) replies: Rc<RefCell<VecDeque<(u64, Reply)>>>,
     jobs: BTreeMap<(Duration, u64), Job>,
 }
 
@@ -180,7 +167,7 @@ impl World {
         Duration::from_micros((least + self.chance.below(most - least + 1)) as u64)
     }
 
-    pub(crate) fn is_life(&self, server: usize, life: u64) -> bool {
+    fn is_life(&self, server: usize, life: u64) -> bool {
         self.servers[server].process.as_ref().is_some_and(|process| process.life == life)
     }
 
@@ -229,7 +216,7 @@ impl World {
     }
 
     /// Everything that follows at once.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             let mut idle = !self.tasks.run();
             for index in 0..self.servers.len() {
@@ -384,97 +371,6 @@ impl World {
             let _ = std::fs::remove_dir_all(&folder);
         }
         self.after(Duration::from_millis(100), Job::Start(index));
-    }
-
-    fn place(&self, client: usize) -> usize {
-        self.servers.len() + client
-    }
-
-    fn send_call(&mut self, outgoing: crate::client::Outgoing) {
-        self.next += 1;
-        let id = self.next;
-        let (from, to) = (self.place(outgoing.client), outgoing.server);
-        self.note("call", &[id, outgoing.client as u64, to as u64 + 1]);
-        self.say(|| format!("call {id} is {:?}", outgoing.call));
-        let at = self.network.arrival(self.now, (from, to, false), &mut self.chance);
-        let open = OpenCall {
-            client: outgoing.client,
-            server: to,
-            life: None,
-            call: outgoing.call,
-            replies: outgoing.replies,
-            last: self.now,
-            dead: false,
-        };
-        self.calls.insert(id, open);
-        self.at(at, Job::CallArrives(id));
-    }
-
-    fn call_arrives(&mut self, id: u64) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let (server, from) = (call.server, self.place(call.client));
-        let lost = self.network.is_cut(from, server) || self.chance.percent(self.network.loss);
-        let dark = self.servers[server].dark;
-        match &mut self.servers[server].process {
-            _ if lost => self.kill_call(id),
-            None if dark => self.kill_call(id),
-            None => {
-                let refused = Failure::Unreachable("connection refused".into());
-                let at = self.network.arrival(self.now, (server, from, false), &mut self.chance);
-                self.at(at, Job::ReplyArrives(id, Box::new(Reply::Failed(refused))));
-            }
-            Some(process) if process.asleep => self.kill_call(id),
-            Some(process) if !process.is_free() => process.inbox.push_back(Incoming::Call(id)),
-            Some(_) => self.serve(server, id),
-        }
-    }
-
-    pub(crate) fn kill_call(&mut self, id: u64) {
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.dead = true;
-        }
-    }
-
-    pub(crate) fn serve(&mut self, server: usize, id: u64) {
-        let Some(open) = self.calls.get_mut(&id) else { return };
-        let process = self.servers[server].process.as_ref().expect("it runs");
-        open.life = Some(process.life);
-        let owner = Owner::Server { server, life: process.life };
-        let replies = Replies { call: id, out: self.replies.clone() };
-        self.tasks.spawn(owner, process.door.clone().serve(open.call.clone(), replies));
-    }
-
-    fn send_reply(&mut self, id: u64, reply: Reply) {
-        let Some(open) = self.calls.get_mut(&id).filter(|open| !open.dead) else { return };
-        let (from, to) = (open.server, self.servers.len() + open.client);
-        let last = open.last;
-        let at = self.network.arrival(self.now, (from, to, false), &mut self.chance);
-        let at = at.max(last);
-        if let Some(open) = self.calls.get_mut(&id) {
-            open.last = at;
-        }
-        self.at(at, Job::ReplyArrives(id, Box::new(reply)));
-    }
-
-    fn reply_arrives(&mut self, id: u64, reply: Reply) {
-        let Some(open) = self.calls.get(&id).filter(|open| !open.dead) else { return };
-        let (from, to) = (open.server, self.servers.len() + open.client);
-        let lost = self.network.is_cut(from, to)
-            || self.network.mute.contains(&from)
-            || self.chance.percent(self.network.loss);
-        if lost {
-            // What comes after it on the same connection does not come either.
-            self.kill_call(id);
-            return;
-        }
-        self.note("reply", &[id]);
-        self.say(|| format!("reply {id} is {reply:?}"));
-        let open = &self.calls[&id];
-        let last = !matches!(reply, Reply::Event(_));
-        open.replies.send(reply);
-        if last {
-            self.calls.remove(&id);
-        }
     }
 
     /// Whoever serves, if it is one alone.
