@@ -23,6 +23,7 @@ mod lessons;
 mod operate;
 mod python;
 mod reconcile;
+mod reference;
 mod rooms;
 mod search;
 mod strangers;
