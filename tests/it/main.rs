@@ -20,6 +20,7 @@ mod idempotency;
 mod kill_twenty;
 mod last_used;
 mod lessons;
+mod licences;
 mod operate;
 mod python;
 mod reconcile;
