@@ -16,6 +16,7 @@ mod cli;
 mod events;
 mod failover;
 mod floors;
+mod guide;
 mod idempotency;
 mod kill_twenty;
 mod last_used;
