@@ -23,6 +23,7 @@ mod last_used;
 mod lessons;
 mod licences;
 mod operate;
+mod packaging;
 mod proofs;
 mod python;
 mod reconcile;
