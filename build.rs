@@ -9,6 +9,7 @@ const FILES: &[&str] = &[
     "chinwag/chat/v1/account.proto",
     "chinwag/chat/v1/cluster.proto",
     "chinwag/chat/v1/conversation.proto",
+    "chinwag/chat/v1/error.proto",
     "chinwag/chat/v1/event.proto",
     "chinwag/chat/v1/message.proto",
     "chinwag/chat/v1/session.proto",

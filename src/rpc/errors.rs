@@ -78,14 +78,16 @@ pub(super) fn refused(refused: Refused, context: &Context) -> Status {
 pub(super) fn ended(ended: Ended, cursor: Option<String>, context: &Context) -> Status {
     match ended {
         Ended::NotLeader => refused(Refused::NotLeader(context.node.standing().leader), context),
-        Ended::TooSlow => {
-            let metadata: HashMap<_, _> =
-                cursor.map(|cursor| ("cursor".to_owned(), cursor)).into_iter().collect();
-            let details = ErrorDetails::with_error_info("SUBSCRIBER_TOO_SLOW", DOMAIN, metadata);
-            let words = "this subscriber did not keep up; subscribe again at the last cursor";
-            Status::with_error_details(Code::ResourceExhausted, words, details)
-        }
+        Ended::TooSlow => too_slow(cursor),
     }
+}
+
+fn too_slow(cursor: Option<String>) -> Status {
+    let metadata: HashMap<_, _> =
+        cursor.map(|cursor| ("cursor".to_owned(), cursor)).into_iter().collect();
+    let details = ErrorDetails::with_error_info("SUBSCRIBER_TOO_SLOW", DOMAIN, metadata);
+    let words = "this subscriber did not keep up; subscribe again at the last cursor";
+    Status::with_error_details(Code::ResourceExhausted, words, details)
 }
 
 /// As many subscribers as this server takes are there already.
@@ -223,4 +225,99 @@ fn unavailable(words: String, reason: &str, metadata: HashMap<String, String>) -
 fn with_reason(code: Code, words: impl Into<String>, reason: &str) -> Status {
     let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
     Status::with_error_details(code, words, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    /// Every reason with its status code, as the reference tells it.
+    fn documented() -> BTreeMap<String, String> {
+        let rows = include_str!("../docs/api.md").lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let (reason, code) = (cells.next()?.strip_suffix('`')?, cells.next()?);
+            let code = code.strip_prefix('`')?.strip_suffix('`')?;
+            let is_code = |code: &str| code.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+            is_code(code).then(|| (reason.to_owned(), code.to_owned()))
+        });
+        rows.collect()
+    }
+
+    /// At least one error with each reason.
+    fn errors() -> Vec<Status> {
+        let refusals = [
+            Refusal::NameTaken,
+            Refusal::NoSuchAccount,
+            Refusal::NoSuchRoom,
+            Refusal::NoSuchMessage,
+            Refusal::NoSuchSession,
+            Refusal::NotAllowed,
+            Refusal::OwnerStays,
+            Refusal::NoMember,
+            Refusal::NoSession,
+            Refusal::BadCredentials,
+            Refusal::AccountDisabled,
+            Refusal::RequestIdReused,
+        ];
+        let unavailable = ["NOT_LEADER", "NO_QUORUM", "OUTCOME_UNKNOWN", "STORAGE_FULL"];
+        let unavailable = unavailable.into_iter().chain(["SHUTTING_DOWN"]);
+        let id = ServerId(1);
+        refusals
+            .into_iter()
+            .map(refusal)
+            .chain(
+                unavailable.map(|reason| super::unavailable(String::new(), reason, HashMap::new())),
+            )
+            .chain([
+                field_violation("body", "is too long"),
+                too_many("subscribers"),
+                too_slow(None),
+                search_not_ready(),
+                internal("a test"),
+                stranger("who is there?"),
+                no_leader(),
+                behind(id),
+                not_in_sync(id),
+                another_leads(id, None),
+                comparing_already(),
+                no_common_place(),
+                schemas_differ(),
+                too_old(&[id]),
+                not_compared(id, "its disk is damaged"),
+            ])
+            .collect()
+    }
+
+    #[test]
+    fn every_reason_comes_with_the_code_that_the_reference_tells() {
+        let documented = documented();
+        let mut met = BTreeSet::new();
+        for status in errors() {
+            let reason = reason(&status);
+            let code = format!("{:?}", status.code()).to_uppercase();
+            let told = documented.get(&reason).unwrap_or_else(|| panic!("{reason} is not told"));
+            assert_eq!(told.replace('_', ""), code, "{reason}");
+            met.insert(reason);
+        }
+        let told: BTreeSet<String> = documented.into_keys().collect();
+        assert_eq!(met, told, "what is told and what is answered");
+    }
+
+    #[test]
+    fn no_reason_is_answered_that_the_reference_lacks() {
+        let documented = documented();
+        let (production, _) =
+            include_str!("errors.rs").split_once("mod tests {").expect("this one");
+        let literals = production.split('"').skip(1).step_by(2);
+        let is_reason = |text: &&str| {
+            text.len() > 3 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+        };
+        let reasons: BTreeSet<&str> = literals.filter(is_reason).collect();
+        assert!(reasons.len() > 20, "they were found: {reasons:?}");
+        for reason in reasons {
+            assert!(documented.contains_key(reason), "{reason}: tell it in error.proto");
+        }
+    }
 }

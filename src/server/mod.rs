@@ -45,6 +45,10 @@ pub use security::check_certificates;
 #[doc = include_str!("../docs/operate.md")]
 pub mod guide {}
 
+/// What is promised under which faults, and how that is tested.
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
 /// The version of the log's format; servers of another one are refused by name.
 const LOG_FORMAT: u32 = 1;
 /// What the writer finished and the node has not heard of yet.

@@ -26,6 +26,10 @@ mod generated {
 
 pub use generated::{admin, chat, cluster, log};
 
+/// The reference of the API.
+#[doc = include_str!("../docs/api.md")]
+pub mod api {}
+
 /// The encoded descriptors of every proto, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 

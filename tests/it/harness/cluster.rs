@@ -43,6 +43,11 @@ pub(crate) struct Cluster {
     _place: SemaphorePermit<'static>,
 }
 
+/// Room on this machine for a cluster of one's own making, until it is dropped.
+pub(crate) async fn place() -> SemaphorePermit<'static> {
+    PLACES.acquire().await.expect("never closed")
+}
+
 /// The IDs of a cluster of three.
 pub(crate) fn all() -> RangeInclusive<u32> {
     1..=3
@@ -66,7 +71,7 @@ impl Cluster {
 
     /// The files of a cluster, without any server started.
     pub(crate) async fn prepare(options: Options) -> Cluster {
-        let place = PLACES.acquire().await.expect("never closed");
+        let place = place().await;
         let folder = tempfile::Builder::new().prefix("chinwag-test-").tempdir().expect("a folder");
         // Somebody else may take a port between here and the server's start: `start_server` tries
         // again until it is free.

@@ -22,7 +22,7 @@ mod seat;
 mod shim;
 mod wait;
 
-pub(crate) use cluster::{Cluster, all, free_ports};
+pub(crate) use cluster::{Cluster, all, free_ports, place};
 pub(crate) use contents::{
     bodies, contents_are_equal, count, database, query, query_all, stored_messages,
 };
