@@ -40,6 +40,18 @@ simulator seeds="1000":
 bench seconds="4":
     cargo bench --bench throughput -- --seconds {{seconds}}
 
+# The API's reference, made anew of the protos' comments.
+reference:
+    CHINWAG_WRITE=1 cargo test --test it reference
+
+# A Debian package in target/debian.
+deb:
+    cargo deb
+
+# Licences, double crates, sources, advisories.
+deny:
+    cargo deny --config .cargo/deny.toml check
+
 # Formats and lints.
 tidy:
     cargo fmt
