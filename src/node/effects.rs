@@ -39,14 +39,15 @@ impl Driver {
             Action::Serve(until) => {
                 failpoint::reach(Point::ReadBefore);
                 let later = self.reads.split_off(&(until + 1));
-                for reply in std::mem::replace(&mut self.reads, later).into_values() {
-                    let _ = reply.send(Ok(()));
+                for waiting in std::mem::replace(&mut self.reads, later).into_values() {
+                    self.metrics.node.read_barrier.time(waiting.since.elapsed());
+                    let _ = waiting.reply.send(Ok(()));
                 }
                 failpoint::reach(Point::ReadServed);
             }
             Action::RefuseReads(refused) => {
-                for reply in std::mem::take(&mut self.reads).into_values() {
-                    let _ = reply.send(Err(refused.clone()));
+                for waiting in std::mem::take(&mut self.reads).into_values() {
+                    let _ = waiting.reply.send(Err(refused.clone()));
                 }
             }
             Action::Publish(changes) => {
@@ -64,8 +65,11 @@ impl Driver {
 
     /// A caller that went away is no error.
     fn reply(&mut self, waiter: WaiterId, result: Result<Executed, Refused>) {
-        if let Some(reply) = self.waiters.remove(&waiter) {
-            let _ = reply.send(result);
+        if let Some(waiting) = self.waiters.remove(&waiter) {
+            if result.is_ok() {
+                self.metrics.node.acknowledgement.time(waiting.since.elapsed());
+            }
+            let _ = waiting.reply.send(result);
         }
     }
 
@@ -189,13 +193,19 @@ mod tests {
         time::Duration,
     };
 
-    use tokio::sync::{mpsc, oneshot};
+    use tokio::{
+        sync::{mpsc, oneshot},
+        time::Instant,
+    };
 
     use super::*;
     use crate::{
         chat::Outcome,
         cluster::{Boot, Hash, Policy, ServerId, Settings, Timing},
-        node::driver::{LinkSettings, Parts, assemble},
+        node::{
+            LinkSettings, Parts,
+            driver::{Waiting, assemble},
+        },
         store::{OpenOptions, Store, WriterHandle},
         tls::Dialing,
     };
@@ -238,6 +248,7 @@ mod tests {
             queued_updates: 4,
             subscriber_buffer: 4,
             force_lead: false,
+            metrics: Default::default(),
             clock: crate::node::boot_clock,
         };
         let (_, stopped) = oneshot::channel();
@@ -249,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut driver, local) = driver(folder.path(), 0);
         let (reply, mut answer) = oneshot::channel();
-        driver.waiters.insert(3, reply);
+        driver.waiters.insert(3, Waiting { reply, since: Instant::now() });
         // The local store takes no count of starts that falls.
         let state = LocalState { starts: 0, ..local };
         let executed = Executed { seq: 1, result: Ok(Outcome::LoggedOut) };

@@ -124,7 +124,11 @@ impl Sender {
         let result = match result {
             Ok(message) => Sent::Message(message),
             Err(status) if ends_the_stream(&status) => return Err(status),
-            Err(status) => Sent::Error(error(&status)),
+            Err(status) => {
+                let error = error(&status);
+                self.context.node.metrics().calls.refused(&error.reason);
+                Sent::Error(error)
+            }
         };
         let answer = SendMessagesResponse { request_id, result: Some(result) };
         // A caller that went away ends the stream elsewhere.

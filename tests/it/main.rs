@@ -30,3 +30,4 @@ mod surface;
 mod sweep;
 mod terminal;
 mod tls;
+mod watching;
