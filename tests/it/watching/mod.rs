@@ -2,6 +2,7 @@
 
 mod health;
 mod page;
+mod rules;
 
 use std::{collections::BTreeMap, time::Duration};
 
