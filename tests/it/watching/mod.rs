@@ -3,6 +3,7 @@
 mod health;
 mod page;
 mod rules;
+mod status;
 
 use std::{collections::BTreeMap, time::Duration};
 
