@@ -90,6 +90,11 @@ impl Calls {
         self
     }
 
+    /// The name of a code.
+    pub fn name(code: Code) -> &'static str {
+        CODES.get(code).copied().unwrap_or(CODES[2])
+    }
+
     /// Which method a path means; give it to [`Calls::ended`].
     pub fn place(&self, path: &str) -> Option<usize> {
         self.places.get(path).copied()

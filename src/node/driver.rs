@@ -21,7 +21,6 @@ use super::{
     handle::{NodeHandle, Request, Standing},
     hub::Hub,
     parts::Parts,
-    role::Role,
     sessions::Sessions,
     transfer,
 };
@@ -30,6 +29,7 @@ use crate::{
     metrics::Metrics,
     peers::{self, Calls, Copies, Heard, Peers},
     store::{Completion, Store, WriterHandle},
+    telemetry::trace::TraceId,
 };
 
 /// Requests taken from the inbox at once: what came together travels together.
@@ -97,7 +97,7 @@ pub(super) fn assemble(
     };
     let (desk, first) =
         Desk::new(parts.settings, parts.boot, parts.queued_updates, (parts.clock)());
-    let (standing, standing_watch) = watch::channel(standing_of(&desk));
+    let (standing, standing_watch) = watch::channel(Standing::of(&desk));
     let hub = Hub::new(parts.subscriber_buffer);
     let (calls, sessions) = (Calls::default(), Sessions::default());
     let peers = Peers::start(links, heard.clone());
@@ -162,6 +162,8 @@ pub(super) struct Waiting<T> {
     pub(super) reply: oneshot::Sender<Result<T, Refused>>,
     /// Since when.
     pub(super) since: Instant,
+    /// The trace of the call for whose sake.
+    pub(super) trace: Option<TraceId>,
 }
 
 pub(super) struct Driver {
@@ -321,7 +323,7 @@ impl Driver {
     }
 
     fn tell_standing(&mut self) {
-        let standing = standing_of(&self.desk);
+        let standing = Standing::of(&self.desk);
         let known = *self.standing.borrow();
         if standing == known {
             return;
@@ -360,12 +362,4 @@ impl Driver {
         }
         self.exit.flatten()
     }
-}
-
-fn standing_of(desk: &Desk) -> Standing {
-    let core = desk.core();
-    let serving = core.serving();
-    let leader = core.leader();
-    let role = Role::of(core.mode(), serving, leader.is_some());
-    Standing { role, serving, leader, epoch: core.epoch(), copies: core.copies(), stopping: false }
 }

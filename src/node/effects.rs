@@ -10,9 +10,10 @@ use super::{
     transfer::{self, SnapshotOrder},
 };
 use crate::{
-    cluster::{Body, Effect, Epoch, LocalState, Message, ServerId, WaiterId},
+    cluster::{Body, Effect, Epoch, LocalState, Message, Seq, ServerId, WaiterId},
     failpoint::{self, Point},
     store::WriterCommand,
+    telemetry::trace::TraceId,
     wire::{cluster::Envelope, peer},
 };
 
@@ -133,9 +134,20 @@ impl Driver {
         let [before, sent] = points::of(&message.body);
         failpoint::reach(before);
         if let Some(question) = self.calls.answer(message) {
-            self.peers.send(question);
+            let traces = self.traces(&question);
+            self.peers.send(question, traces);
         }
         failpoint::reach(sent);
+    }
+
+    /// The traces of the calls that wait for these entries.
+    fn traces(&self, question: &Message) -> Vec<(Seq, TraceId)> {
+        let Body::Accept(updates) = &question.body else { return Vec::new() };
+        let traced = updates.entries.iter().filter_map(|entry| {
+            let waiting = self.waiters.get(&self.desk.waiter(entry.seq)?)?;
+            Some((entry.seq, waiting.trace?))
+        });
+        traced.collect()
     }
 
     fn send_snapshot(&mut self, order: SnapshotOrder) {
@@ -260,7 +272,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut driver, local) = driver(folder.path(), 0);
         let (reply, mut answer) = oneshot::channel();
-        driver.waiters.insert(3, Waiting { reply, since: Instant::now() });
+        driver.waiters.insert(3, Waiting { reply, since: Instant::now(), trace: None });
         // The local store takes no count of starts that falls.
         let state = LocalState { starts: 0, ..local };
         let executed = Executed { seq: 1, result: Ok(Outcome::LoggedOut) };

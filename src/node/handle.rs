@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     backup::{Backups, SoundSnapshot},
-    desk::{Executed, Refused},
+    desk::{Desk, Executed, Refused},
     driver::Waiting,
     hub::{Hub, Subscription},
     role::Role,
@@ -22,6 +22,7 @@ use crate::{
     metrics::Metrics,
     peers::{Calls, Copies, Errands, Heard, Progress},
     store::{Reader, Store, StoreError},
+    telemetry::trace,
 };
 
 /// A fail-over takes less; a call that finds no leader for longer is told so.
@@ -53,6 +54,20 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// How the server of this desk stands.
+    pub fn of(desk: &Desk) -> Standing {
+        let core = desk.core();
+        let (serving, leader) = (core.serving(), core.leader());
+        Standing {
+            role: Role::of(core.mode(), serving, leader.is_some()),
+            serving,
+            leader,
+            epoch: core.epoch(),
+            copies: core.copies(),
+            stopping: false,
+        }
+    }
+
     /// Whether it is in sync in a cluster that is led: it leads, or holds what the leader has acknowledged.
     pub fn is_ready(&self) -> bool {
         let follows = self.role == Role::Follower && self.leader.is_some();
@@ -307,5 +322,5 @@ impl NodeHandle {
 /// Somebody who waits from now on, and what for.
 fn waiting<T>() -> (Waiting<T>, oneshot::Receiver<Result<T, Refused>>) {
     let (reply, answer) = oneshot::channel();
-    (Waiting { reply, since: Instant::now() }, answer)
+    (Waiting { reply, since: Instant::now(), trace: trace::current() }, answer)
 }

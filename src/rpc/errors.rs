@@ -10,6 +10,7 @@ use crate::{
     chat::{Malformed, Refusal},
     cluster::ServerId,
     node::{Ended, Refused},
+    telemetry::trace,
 };
 
 /// The domain of every `ErrorInfo`.
@@ -135,7 +136,7 @@ pub(super) fn search_not_ready() -> Status {
 
 /// Something broke; the words are for the log, the caller only learns that it did.
 pub(super) fn internal(reason: &str) -> Status {
-    tracing::error!(reason, "a call failed");
+    tracing::error!(reason, trace = trace::current().map(tracing::field::display), "a call failed");
     with_reason(Code::Internal, "the server failed; see its log", "INTERNAL")
 }
 

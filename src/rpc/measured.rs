@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{HeaderMap, Request, Response};
@@ -18,8 +19,13 @@ use super::{RpcError, errors, trailers};
 use crate::{
     metrics::{self, Method},
     node::NodeHandle,
+    sparing::Sparing,
+    telemetry::trace::{self, TRACEPARENT, TraceId},
     wire::DESCRIPTORS,
 };
+
+/// A call that takes longer is told of.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What becomes of the calls of every method that is served; nothing yet.
 ///
@@ -49,11 +55,18 @@ pub fn calls() -> Result<metrics::Calls, RpcError> {
 
 /// Puts [`Measured`] around the services.
 #[derive(Clone)]
-pub struct Measure(Arc<NodeHandle>);
+pub struct Measure(Arc<Shared>);
+
+/// What all calls share.
+struct Shared {
+    node: NodeHandle,
+    /// Anybody can make calls that fail or take long.
+    lines: Sparing,
+}
 
 impl Measure {
     pub(super) fn new(node: NodeHandle) -> Measure {
-        Measure(Arc::new(node))
+        Measure(Arc::new(Shared { node, lines: Sparing::default() }))
     }
 }
 
@@ -61,7 +74,7 @@ impl<S> Layer<S> for Measure {
     type Service = Measured<S>;
 
     fn layer(&self, inner: S) -> Measured<S> {
-        Measured { inner, node: self.0.clone() }
+        Measured { inner, shared: self.0.clone() }
     }
 }
 
@@ -69,13 +82,14 @@ impl<S> Layer<S> for Measure {
 #[derive(Clone)]
 pub struct Measured<S> {
     inner: S,
-    node: Arc<NodeHandle>,
+    shared: Arc<Shared>,
 }
 
 impl<S> Service<Request<Body>> for Measured<S>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
+    S::Error: 'static,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -86,24 +100,27 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let call = Call::begin(self.node.clone(), request.uri().path());
-        let answering = self.inner.call(request);
+        let call = Call::begin(self.shared.clone(), &request);
+        let answering = trace::within(call.trace, self.inner.call(request));
         Box::pin(async move { Ok(call.answered(answering.await?)) })
     }
 }
 
 /// A call under way. One that is dropped was left by its caller.
 struct Call {
-    node: Arc<NodeHandle>,
+    shared: Arc<Shared>,
     place: Option<usize>,
     begun: Instant,
+    trace: Option<TraceId>,
     ended: bool,
 }
 
 impl Call {
-    fn begin(node: Arc<NodeHandle>, path: &str) -> Call {
-        let place = node.metrics().calls.place(path);
-        Call { node, place, begun: Instant::now(), ended: false }
+    fn begin(shared: Arc<Shared>, request: &Request<Body>) -> Call {
+        let place = shared.node.metrics().calls.place(request.uri().path());
+        let trace = request.headers().get(TRACEPARENT).and_then(|header| header.to_str().ok());
+        let trace = trace.and_then(TraceId::of_header);
+        Call { shared, place, begun: Instant::now(), trace, ended: false }
     }
 
     /// Adds the trailers at the time when the answer is complete, and looks how the call ended.
@@ -124,26 +141,53 @@ impl Call {
     }
 
     fn complete(&mut self, trailers: &mut HeaderMap) {
-        trailers::write(trailers, &self.node);
+        trailers::write(trailers, &self.shared.node);
         let status = trailers.get(Status::GRPC_STATUS);
         let code = status.map_or(Code::Unknown, |status| Code::from_bytes(status.as_bytes()));
+        let mut reason = String::new();
         if code != Code::Ok {
-            let reason = Status::from_header_map(trailers).as_ref().map(errors::reason);
-            self.node.metrics().calls.refused(&reason.unwrap_or_default());
+            reason =
+                Status::from_header_map(trailers).as_ref().map(errors::reason).unwrap_or_default();
+            self.shared.node.metrics().calls.refused(&reason);
         }
-        self.end(code);
+        self.end(code, &reason);
     }
 
-    fn end(&mut self, code: Code) {
-        if !std::mem::replace(&mut self.ended, true) {
-            self.node.metrics().calls.ended(self.place, code as usize, self.begun.elapsed());
+    fn end(&mut self, code: Code, reason: &str) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let took = self.begun.elapsed();
+        self.shared.node.metrics().calls.ended(self.place, code as usize, took);
+        self.tell(code, reason, took);
+    }
+
+    /// A line about a call that failed or took long; for whoever wants to know more, also about one that was
+    /// refused, and about every one that has a trace.
+    fn tell(&self, code: Code, reason: &str, took: Duration) {
+        let calls = &self.shared.node.metrics().calls;
+        let (method, code_name) = (calls.path(self.place), metrics::Calls::name(code as usize));
+        let (trace, took_ms) = (self.trace.map(tracing::field::display), took.as_millis() as u64);
+        let has_failed = matches!(code, Code::Unknown | Code::Internal | Code::DataLoss);
+        let is_slow = took >= SLOW && calls.is_unary(self.place);
+        if has_failed || is_slow {
+            let words = if has_failed { "failed" } else { "took long" };
+            if let Some(left_out) = self.shared.lines.permit(&format!("{method} {words}")) {
+                let code = code_name;
+                tracing::warn!(trace, method, code, reason, took_ms, left_out, "a call {words}");
+                return;
+            }
+        }
+        if code != Code::Ok || self.trace.is_some() {
+            let code = code_name;
+            tracing::debug!(trace, method, code, reason, took_ms, "a call ended");
         }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.end(Code::Cancelled);
+        self.end(Code::Cancelled, "");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an operator, Prometheus and an orchestrator see of servers from outside.
 
 mod health;
+mod logs;
 mod page;
 mod rules;
 mod status;
