@@ -39,7 +39,7 @@ pub struct Parts {
     pub clock: fn() -> Time,
 }
 
-/// [`peers::Settings`] without what the node itself knows.
+/// [`crate::peers::Settings`] without what the node itself knows.
 pub struct LinkSettings {
     /// The cluster's name.
     pub cluster: String,

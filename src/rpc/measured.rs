@@ -166,21 +166,27 @@ impl Call {
     /// refused, and about every one that has a trace.
     fn tell(&self, code: Code, reason: &str, took: Duration) {
         let calls = &self.shared.node.metrics().calls;
-        let (method, code_name) = (calls.path(self.place), metrics::Calls::name(code as usize));
+        let (method, name) = (calls.path(self.place), metrics::Calls::name(code as usize));
         let (trace, took_ms) = (self.trace.map(tracing::field::display), took.as_millis() as u64);
         let has_failed = matches!(code, Code::Unknown | Code::Internal | Code::DataLoss);
         let is_slow = took >= SLOW && calls.is_unary(self.place);
         if has_failed || is_slow {
             let words = if has_failed { "failed" } else { "took long" };
             if let Some(left_out) = self.shared.lines.permit(&format!("{method} {words}")) {
-                let code = code_name;
-                tracing::warn!(trace, method, code, reason, took_ms, left_out, "a call {words}");
+                tracing::warn!(
+                    trace,
+                    method,
+                    code = name,
+                    reason,
+                    took_ms,
+                    left_out,
+                    "a call {words}"
+                );
                 return;
             }
         }
         if code != Code::Ok || self.trace.is_some() {
-            let code = code_name;
-            tracing::debug!(trace, method, code, reason, took_ms, "a call ended");
+            tracing::debug!(trace, method, code = name, reason, took_ms, "a call ended");
         }
     }
 }
