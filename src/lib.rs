@@ -18,6 +18,7 @@
 //! | 0 | [`chat`] | what users can do, as data; pure |
 //! | 0 | [`cluster`] | the protocol: who leads, what is committed, who is in sync; pure |
 //! | 0 | [`failpoint`] | where a test may let a server die; empty in release builds |
+//! | 0 | [`metrics`] | what a server counts and times, for Prometheus |
 //! | 0 | [`sparing`] | log lines that strangers can cause |
 //! | 1 | [`wire`] | the generated protobuf code, and conversions |
 //! | 1 | [`config`], [`telemetry`] | one checked file; the log |
@@ -67,6 +68,7 @@ pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod failpoint;
+pub mod metrics;
 pub mod node;
 pub mod peers;
 pub mod rpc;

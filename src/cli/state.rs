@@ -22,6 +22,8 @@ pub(super) struct Surroundings {
     pub(super) state: Option<PathBuf>,
     /// Whether there is a person to ask for a password.
     pub(super) person: bool,
+    /// Whether the output is a terminal.
+    pub(super) screen: bool,
     /// The colours of the output.
     pub(super) paint: Paint,
 }
@@ -37,6 +39,7 @@ impl Surroundings {
             session: path("CHINWAG_SESSION"),
             state: state.map(|state| state.join("chinwag")),
             person: io::stdin().is_terminal(),
+            screen: io::stdout().is_terminal(),
             paint: Paint::of_process(io::stdout().is_terminal()),
         }
     }

@@ -151,7 +151,12 @@ pub enum Once {
         room: String,
     },
     /// Show how the servers are.
-    Status,
+    Status {
+        /// Look again and again, every two seconds if nothing else is said; q, Ctrl-C or the end of the input ends
+        /// it.
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+        watch: Option<u64>,
+    },
     /// Print what happens as it happens, until it is interrupted.
     Tail {
         /// Begin after this cursor; --json shows cursors.

@@ -22,7 +22,10 @@ use super::{
     failure::Failure,
     route::{Route, ServerIndex},
 };
-use crate::tls::Dialing;
+use crate::{
+    telemetry::trace::{TRACEPARENT, TraceId},
+    tls::Dialing,
+};
 
 /// One lazily connected channel a server.
 #[derive(Debug)]
@@ -120,18 +123,22 @@ impl Client {
             Kind::Session | Kind::Stream => patience.attempt,
         };
         let mut attempts = Attempts::begin(request_id, first, patience, now());
+        let trace = TraceId::draw();
         let mut step = self.with_route(|route| attempts.first(route, now()));
         loop {
             step = match step {
                 Step::Try(server, patience) => {
-                    let mut request = authorized(body.clone(), token.as_ref())?;
+                    let mut request = traced(authorized(body.clone(), token.as_ref())?, trace);
                     if kind != Kind::Stream {
                         // The server may stop working on what nobody waits for any more.
                         request.set_timeout(patience);
                     }
                     match self.attempt(server, patience, request, &invoke).await {
                         Ok(answer) => return Ok((server, answer)),
-                        Err(failure) => self.failed(&mut attempts, server, failure),
+                        Err(failure) => {
+                            tell(trace, &failure);
+                            self.failed(&mut attempts, server, failure)
+                        }
                     }
                 }
                 Step::Wait(delay) => {
@@ -233,4 +240,18 @@ fn authorized<Body>(body: Body, token: Option<&Zeroizing<String>>) -> Result<Req
         request.metadata_mut().insert("authorization", value);
     }
     Ok(request)
+}
+
+/// Names the trace by which the servers' logs can be searched for the call.
+fn traced<Body>(mut request: Request<Body>, trace: Option<TraceId>) -> Request<Body> {
+    if let Some(header) = trace.and_then(|trace| trace.header().parse().ok()) {
+        request.metadata_mut().insert(TRACEPARENT, header);
+    }
+    request
+}
+
+/// For whoever looks at what a call went through.
+fn tell(trace: Option<TraceId>, failure: &Failure) {
+    let trace = trace.map(tracing::field::display);
+    tracing::debug!(trace, problem = failure.detail(), "an attempt of a call brought no answer");
 }

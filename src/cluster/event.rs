@@ -378,6 +378,8 @@ pub struct PeerStatus {
     pub serving: bool,
     /// The end of its log.
     pub last: Option<Seq>,
+    /// What it holds of this server's log for sure, if this one leads and feeds it.
+    pub acked: Option<Seq>,
     /// How long ago it answered.
     pub last_contact: Option<Duration>,
     /// The version of its database schema; `None` if it never told.

@@ -119,12 +119,14 @@ impl Core {
     }
 
     fn shown_peers(&self, now: Time) -> BTreeMap<ServerId, PeerStatus> {
+        let fed = self.leader.as_ref().map(|leader| &leader.progress);
         let shown = self.peers.iter().map(|(id, peer)| {
             let report = peer.report.as_ref();
             let status = PeerStatus {
                 mode: report.map(|report| report.mode),
                 serving: report.is_some_and(|report| report.serving) && self.is_live(*id),
                 last: report.and_then(|report| report.last).map(|last| last.seq),
+                acked: fed.and_then(|fed| fed.get(id)).map(|progress| progress.acked),
                 schema_version: report.map(|report| report.schema_version),
                 last_contact: peer.contact().map(|at| now.0.saturating_sub(at.0)),
                 refused: peer.refused.clone(),

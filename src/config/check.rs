@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
     Accounts, Address, Cluster, Config, ConfigError, Failover, Limits, Log, Retention, Server,
-    Storage, Tls, file,
+    Storage, Tls, file, security::ID,
 };
 use crate::cluster::{Policy, ServerId, Timing};
 
@@ -17,7 +17,7 @@ pub(super) fn check(file: file::File, origin: &str) -> Result<Config, ConfigErro
     let check = Check { origin };
     Ok(Config {
         cluster: check.cluster(&file.cluster)?,
-        servers: check.servers(&file.servers)?,
+        servers: check.servers(&file.servers, &file.metrics)?,
         storage: check.storage(&file.storage)?,
         failover: check.failover(&file.failover)?,
         tls: check.tls(&file.tls)?,
@@ -61,6 +61,7 @@ impl Check<'_> {
     fn servers(
         &self,
         servers: &BTreeMap<String, file::Server>,
+        metrics: &file::Metrics,
     ) -> Result<BTreeMap<ServerId, Server>, ConfigError> {
         let mut checked = BTreeMap::new();
         for (id, server) in servers {
@@ -69,7 +70,7 @@ impl Check<'_> {
                 Ok(number) if number > 0 && number.to_string() == *id => ServerId(number.into()),
                 _ => return Err(self.bad(&key, "must be named by a number from 1 to 65535")),
             };
-            let server = self.server(&key, server)?;
+            let server = self.server(&key, server, self.metrics(metrics, id)?)?;
             if let Some((other, _)) = address_in_use(&checked, &server.address) {
                 let problem = format!(
                     "is {} as that of server {other} is; each needs its own",
@@ -87,7 +88,12 @@ impl Check<'_> {
         Ok(checked)
     }
 
-    fn server(&self, key: &str, server: &file::Server) -> Result<Server, ConfigError> {
+    fn server(
+        &self,
+        key: &str,
+        server: &file::Server,
+        metrics: Option<Address>,
+    ) -> Result<Server, ConfigError> {
         let parse = |name: &str, text: &str| {
             Address::parse(text).map_err(|problem| self.bad(&format!("{key}.{name}"), problem))
         };
@@ -96,7 +102,21 @@ impl Check<'_> {
             "" => address.clone(),
             listen => parse("listen", listen)?,
         };
-        Ok(Server { address, listen })
+        Ok(Server { address, listen, metrics })
+    }
+
+    /// Where this server's metrics are read.
+    fn metrics(
+        &self,
+        metrics: &file::Metrics,
+        id: ServerId,
+    ) -> Result<Option<Address>, ConfigError> {
+        if metrics.listen.is_empty() {
+            return Ok(None);
+        }
+        let own = metrics.listen.replace(ID, &id.to_string());
+        let parsed = Address::parse(&own).map_err(|problem| self.bad("metrics.listen", problem));
+        parsed.map(Some)
     }
 
     fn storage(&self, storage: &file::Storage) -> Result<Storage, ConfigError> {

@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     pub(super) log: Log,
     pub(super) retention: Retention,
+    pub(super) metrics: Metrics,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,6 +96,12 @@ pub(super) struct Retention {
     pub(super) requests_days: u64,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub(super) listen: String,
+}
+
 impl Default for File {
     fn default() -> File {
         File {
@@ -130,6 +137,7 @@ impl Default for File {
             limits: Limits { queued_updates: 4_096, subscribers: 10_000, subscriber_buffer: 1_024 },
             log: Log { max_entries: 1_000_000 },
             retention: Retention { deleted_messages_days: 30, requests_days: 7 },
+            metrics: Metrics { listen: String::new() },
         }
     }
 }

@@ -104,6 +104,8 @@ pub struct Server {
     pub address: Address,
     /// What it binds.
     pub listen: Address,
+    /// Where its metrics are read, if they are.
+    pub metrics: Option<Address>,
 }
 
 /// Where and how data is kept.

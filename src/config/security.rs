@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::{Config, ConfigError, SECRET_VARIABLE};
 use crate::cluster::ServerId;
 
-/// What stands for the server's ID in the path of a file of its own.
-const ID: &str = "{id}";
+/// What stands for the server's ID in what is its own, such as the path of a file.
+pub(super) const ID: &str = "{id}";
 
 /// How connections are guarded. A certificate never comes without its key.
 #[derive(Clone, Debug)]

@@ -220,6 +220,23 @@ fn a_client_needs_the_authority_alone_and_sends_no_password_in_the_clear_beyond_
 }
 
 #[test]
+fn metrics_are_off_unless_an_address_is_given_which_may_hold_each_servers_id() {
+    let servers =
+        "servers:\n  1: { address: \"127.0.0.1:50051\" }\n  12: { address: \"127.0.0.1:50052\" }\n";
+    let metrics = |text: &str| {
+        let config = parse(&format!("{servers}{text}")).unwrap();
+        let all = config.servers.values().map(|server| server.metrics.clone());
+        all.map(|address| address.map(|address| address.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(metrics(""), [None, None]);
+    assert_eq!(
+        metrics("metrics: { listen: \"127.0.0.{id}:94{id}\" }"),
+        [Some("127.0.0.1:941".into()), Some("127.0.0.12:9412".into())]
+    );
+    says("metrics: { listen: everywhere }", &["metrics.listen", "everywhere", "host:port"]);
+}
+
+#[test]
 fn the_environment_overrides_the_file_by_two_underscores_only() {
     let config = with_environment(
         SHIPPED,

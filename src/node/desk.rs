@@ -194,6 +194,11 @@ impl Desk {
         actions
     }
 
+    /// Who waits for what becomes of this entry.
+    pub fn waiter(&self, seq: Seq) -> Option<WaiterId> {
+        self.taken.get(&seq).copied()
+    }
+
     /// Whether more updates may be queued.
     pub fn has_room(&self) -> bool {
         self.queue.len() < self.queue_limit

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -21,14 +20,16 @@ use super::{
     disk,
     handle::{NodeHandle, Request, Standing},
     hub::Hub,
+    parts::Parts,
     sessions::Sessions,
     transfer,
 };
 use crate::{
-    cluster::{Boot, Event, ReadId, Seq, ServerId, Settings, Time, WaiterId},
+    cluster::{Event, ReadId, Seq, Time, WaiterId},
+    metrics::Metrics,
     peers::{self, Calls, Copies, Heard, Peers},
     store::{Completion, Store, WriterHandle},
-    tls::Dialing,
+    telemetry::trace::TraceId,
 };
 
 /// Requests taken from the inbox at once: what came together travels together.
@@ -43,48 +44,6 @@ const STAGED: usize = 2;
 const LAST_TASKS: Duration = Duration::from_millis(300);
 /// How long the database may take to close; a disk that hangs must not keep the process.
 const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
-
-/// What a node is made of.
-pub struct Parts {
-    /// What the core is told.
-    pub settings: Settings,
-    /// What was found at the start.
-    pub boot: Boot,
-    /// The opened store.
-    pub store: Store,
-    /// Its writer.
-    pub writer: WriterHandle,
-    /// What the writer has finished.
-    pub completions: mpsc::Receiver<Completion>,
-    /// How to reach the other servers. `log_end` is set by [`start`].
-    pub links: LinkSettings,
-    /// Free disk space below which writes are refused, in bytes.
-    pub disk_reserve: u64,
-    /// Updates that may wait for the batch before theirs.
-    pub queued_updates: usize,
-    /// Changes waiting for one subscriber.
-    pub subscriber_buffer: usize,
-    /// Whether an operator confirmed that this server shall lead with what it has.
-    pub force_lead: bool,
-    /// The clock; [`super::boot_clock`] unless time is simulated as well as the network.
-    pub clock: fn() -> Time,
-}
-
-/// [`peers::Settings`] without what the node itself knows.
-pub struct LinkSettings {
-    /// The cluster's name.
-    pub cluster: String,
-    /// What proves membership; empty when the cluster has none.
-    pub secret: String,
-    /// The other servers, as `host:port`.
-    pub addresses: BTreeMap<ServerId, String>,
-    /// How long a short call may take.
-    pub call_timeout: Duration,
-    /// Where incoming snapshots are written.
-    pub staging: PathBuf,
-    /// How connections are made.
-    pub dialing: Dialing,
-}
 
 /// A node at work.
 pub struct Running {
@@ -138,7 +97,7 @@ pub(super) fn assemble(
     };
     let (desk, first) =
         Desk::new(parts.settings, parts.boot, parts.queued_updates, (parts.clock)());
-    let (standing, standing_watch) = watch::channel(standing_of(&desk));
+    let (standing, standing_watch) = watch::channel(Standing::of(&desk));
     let hub = Hub::new(parts.subscriber_buffer);
     let (calls, sessions) = (Calls::default(), Sessions::default());
     let peers = Peers::start(links, heard.clone());
@@ -155,6 +114,7 @@ pub(super) fn assemble(
         errands: peers.errands(),
         backups: Backups::new(parts.store.clone(), making.clone()),
         durable: log_end_watch,
+        metrics: parts.metrics.clone(),
     };
     let driver = Driver {
         desk,
@@ -170,6 +130,7 @@ pub(super) fn assemble(
         standing,
         log_end,
         clock: parts.clock,
+        metrics: parts.metrics,
         waiters: HashMap::new(),
         reads: BTreeMap::new(),
         staged: BTreeMap::new(),
@@ -196,6 +157,15 @@ pub(super) struct Inputs {
     stopped: oneshot::Receiver<()>,
 }
 
+/// Somebody who waits for an answer.
+pub(super) struct Waiting<T> {
+    pub(super) reply: oneshot::Sender<Result<T, Refused>>,
+    /// Since when.
+    pub(super) since: Instant,
+    /// The trace of the call for whose sake.
+    pub(super) trace: Option<TraceId>,
+}
+
 pub(super) struct Driver {
     pub(super) desk: Desk,
     pub(super) store: Store,
@@ -211,8 +181,9 @@ pub(super) struct Driver {
     /// The end of the log as the links may know it: durable entries only.
     log_end: watch::Sender<Seq>,
     clock: fn() -> Time,
-    pub(super) waiters: HashMap<WaiterId, oneshot::Sender<Result<Executed, Refused>>>,
-    pub(super) reads: BTreeMap<ReadId, oneshot::Sender<Result<(), Refused>>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) waiters: HashMap<WaiterId, Waiting<Executed>>,
+    pub(super) reads: BTreeMap<ReadId, Waiting<()>>,
     /// Sound snapshots that are not installed yet, by the nonce that brought them; dropping one removes
     /// its file.
     pub(super) staged: BTreeMap<u64, TempPath>,
@@ -271,6 +242,7 @@ impl Driver {
             }
             let actions = self.desk.batch((self.clock)());
             self.carry_out(actions).await;
+            self.metrics.node.underway.set(self.waiters.len());
         }
         // Nobody may wait any longer for a loop that reads no more.
         drop(inputs);
@@ -295,12 +267,12 @@ impl Driver {
     async fn request(&mut self, request: Request) {
         self.next_id += 1;
         match request {
-            Request::Execute { payload, reply } => {
-                self.waiters.insert(self.next_id, reply);
+            Request::Execute { payload, waiting } => {
+                self.waiters.insert(self.next_id, waiting);
                 self.input(Input::Execute { waiter: self.next_id, payload }).await;
             }
-            Request::Read { reply } => {
-                self.reads.insert(self.next_id, reply);
+            Request::Read { waiting } => {
+                self.reads.insert(self.next_id, waiting);
                 self.input(Input::Read(self.next_id)).await;
             }
             Request::Status { reply } => {
@@ -351,7 +323,7 @@ impl Driver {
     }
 
     fn tell_standing(&mut self) {
-        let standing = standing_of(&self.desk);
+        let standing = Standing::of(&self.desk);
         let known = *self.standing.borrow();
         if standing == known {
             return;
@@ -361,13 +333,16 @@ impl Driver {
             self.sessions.clear();
             self.hub.open(standing.epoch);
         }
+        if standing.role != known.role {
+            self.metrics.node.roles[standing.role as usize].count();
+        }
         self.standing.send_replace(standing);
     }
 
     async fn close(mut self) -> Option<String> {
         // What was never taken was refused when the lead ended; nobody knows about the rest.
-        for (_, reply) in self.waiters.drain() {
-            let _ = reply.send(Err(Refused::OutcomeUnknown));
+        for (_, waiting) in self.waiters.drain() {
+            let _ = waiting.reply.send(Err(Refused::OutcomeUnknown));
         }
         self.hub.close();
         self.standing.send_modify(|standing| {
@@ -387,11 +362,4 @@ impl Driver {
         }
         self.exit.flatten()
     }
-}
-
-fn standing_of(desk: &Desk) -> Standing {
-    let core = desk.core();
-    let serving = core.serving();
-    let leader = core.leader();
-    Standing { serving, leader, epoch: core.epoch(), copies: core.copies(), stopping: false }
 }

@@ -10,9 +10,10 @@ use super::{
     transfer::{self, SnapshotOrder},
 };
 use crate::{
-    cluster::{Body, Effect, Epoch, LocalState, Message, ServerId, WaiterId},
+    cluster::{Body, Effect, Epoch, LocalState, Message, Seq, ServerId, WaiterId},
     failpoint::{self, Point},
     store::WriterCommand,
+    telemetry::trace::TraceId,
     wire::{cluster::Envelope, peer},
 };
 
@@ -39,14 +40,15 @@ impl Driver {
             Action::Serve(until) => {
                 failpoint::reach(Point::ReadBefore);
                 let later = self.reads.split_off(&(until + 1));
-                for reply in std::mem::replace(&mut self.reads, later).into_values() {
-                    let _ = reply.send(Ok(()));
+                for waiting in std::mem::replace(&mut self.reads, later).into_values() {
+                    self.metrics.node.read_barrier.time(waiting.since.elapsed());
+                    let _ = waiting.reply.send(Ok(()));
                 }
                 failpoint::reach(Point::ReadServed);
             }
             Action::RefuseReads(refused) => {
-                for reply in std::mem::take(&mut self.reads).into_values() {
-                    let _ = reply.send(Err(refused.clone()));
+                for waiting in std::mem::take(&mut self.reads).into_values() {
+                    let _ = waiting.reply.send(Err(refused.clone()));
                 }
             }
             Action::Publish(changes) => {
@@ -64,8 +66,11 @@ impl Driver {
 
     /// A caller that went away is no error.
     fn reply(&mut self, waiter: WaiterId, result: Result<Executed, Refused>) {
-        if let Some(reply) = self.waiters.remove(&waiter) {
-            let _ = reply.send(result);
+        if let Some(waiting) = self.waiters.remove(&waiter) {
+            if result.is_ok() {
+                self.metrics.node.acknowledgement.time(waiting.since.elapsed());
+            }
+            let _ = waiting.reply.send(result);
         }
     }
 
@@ -129,9 +134,20 @@ impl Driver {
         let [before, sent] = points::of(&message.body);
         failpoint::reach(before);
         if let Some(question) = self.calls.answer(message) {
-            self.peers.send(question);
+            let traces = self.traces(&question);
+            self.peers.send(question, traces);
         }
         failpoint::reach(sent);
+    }
+
+    /// The traces of the calls that wait for these entries.
+    fn traces(&self, question: &Message) -> Vec<(Seq, TraceId)> {
+        let Body::Accept(updates) = &question.body else { return Vec::new() };
+        let traced = updates.entries.iter().filter_map(|entry| {
+            let waiting = self.waiters.get(&self.desk.waiter(entry.seq)?)?;
+            Some((entry.seq, waiting.trace?))
+        });
+        traced.collect()
     }
 
     fn send_snapshot(&mut self, order: SnapshotOrder) {
@@ -189,13 +205,19 @@ mod tests {
         time::Duration,
     };
 
-    use tokio::sync::{mpsc, oneshot};
+    use tokio::{
+        sync::{mpsc, oneshot},
+        time::Instant,
+    };
 
     use super::*;
     use crate::{
         chat::Outcome,
         cluster::{Boot, Hash, Policy, ServerId, Settings, Timing},
-        node::driver::{LinkSettings, Parts, assemble},
+        node::{
+            LinkSettings, Parts,
+            driver::{Waiting, assemble},
+        },
         store::{OpenOptions, Store, WriterHandle},
         tls::Dialing,
     };
@@ -238,6 +260,7 @@ mod tests {
             queued_updates: 4,
             subscriber_buffer: 4,
             force_lead: false,
+            metrics: Default::default(),
             clock: crate::node::boot_clock,
         };
         let (_, stopped) = oneshot::channel();
@@ -249,7 +272,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut driver, local) = driver(folder.path(), 0);
         let (reply, mut answer) = oneshot::channel();
-        driver.waiters.insert(3, reply);
+        driver.waiters.insert(3, Waiting { reply, since: Instant::now(), trace: None });
         // The local store takes no count of starts that falls.
         let state = LocalState { starts: 0, ..local };
         let executed = Executed { seq: 1, result: Ok(Outcome::LoggedOut) };

@@ -1,24 +1,28 @@
 //! What the rooms above ask of the node.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
     backup::{Backups, SoundSnapshot},
-    desk::{Executed, Refused},
+    desk::{Desk, Executed, Refused},
+    driver::Waiting,
     hub::{Hub, Subscription},
+    role::Role,
     sessions::{Moment, Sessions, TokenOwner},
 };
 use crate::{
     chat::{AccountId, Signal, Timestamp, TokenHash},
     cluster::{Epoch, Seq, ServerId, Status},
+    metrics::Metrics,
     peers::{Calls, Copies, Errands, Heard, Progress},
     store::{Reader, Store, StoreError},
+    telemetry::trace,
 };
 
 /// A fail-over takes less; a call that finds no leader for longer is told so.
@@ -26,8 +30,8 @@ const ELECTION: Duration = Duration::from_millis(400);
 
 /// What rooms above ask of the loop.
 pub(super) enum Request {
-    Execute { payload: Bytes, reply: oneshot::Sender<Result<Executed, Refused>> },
-    Read { reply: oneshot::Sender<Result<(), Refused>> },
+    Execute { payload: Bytes, waiting: Waiting<Executed> },
+    Read { waiting: Waiting<()> },
     Status { reply: oneshot::Sender<Status> },
     HandOver { to: ServerId },
 }
@@ -35,6 +39,8 @@ pub(super) enum Request {
 /// How this server stands; follows the core step by step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Standing {
+    /// What it does, in a word.
+    pub role: Role,
     /// Whether it serves clients.
     pub serving: bool,
     /// Who leads, as far as it knows.
@@ -45,6 +51,28 @@ pub struct Standing {
     pub copies: usize,
     /// Whether the process is ending.
     pub stopping: bool,
+}
+
+impl Standing {
+    /// How the server of this desk stands.
+    pub fn of(desk: &Desk) -> Standing {
+        let core = desk.core();
+        let (serving, leader) = (core.serving(), core.leader());
+        Standing {
+            role: Role::of(core.mode(), serving, leader.is_some()),
+            serving,
+            leader,
+            epoch: core.epoch(),
+            copies: core.copies(),
+            stopping: false,
+        }
+    }
+
+    /// Whether it is in sync in a cluster that is led: it leads, or holds what the leader has acknowledged.
+    pub fn is_ready(&self) -> bool {
+        let follows = self.role == Role::Follower && self.leader.is_some();
+        !self.stopping && (self.role == Role::Leader || follows)
+    }
 }
 
 /// The door to the node; cheap to clone.
@@ -62,6 +90,7 @@ pub struct NodeHandle {
     pub(super) backups: Backups,
     /// The end of the log as a follower stores it.
     pub(super) durable: watch::Receiver<Seq>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// An update on its way.
@@ -113,8 +142,8 @@ impl NodeHandle {
     }
 
     async fn enqueue(&self, payload: Bytes) -> Result<Underway, Refused> {
-        let (reply, answer) = oneshot::channel();
-        let request = Request::Execute { payload, reply };
+        let (waiting, answer) = waiting();
+        let request = Request::Execute { payload, waiting };
         self.requests.send(request).await.map_err(|_| Refused::ShuttingDown)?;
         Ok(Underway(answer))
     }
@@ -126,8 +155,8 @@ impl NodeHandle {
     /// When this server does not lead.
     pub async fn barrier(&self) -> Result<(), Refused> {
         self.election_over().await;
-        let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Read { reply }).await.map_err(|_| Refused::ShuttingDown)?;
+        let (waiting, answer) = waiting();
+        self.requests.send(Request::Read { waiting }).await.map_err(|_| Refused::ShuttingDown)?;
         answer.await.map_err(|_| Refused::NotLeader(self.standing().leader))?
     }
 
@@ -264,8 +293,34 @@ impl NodeHandle {
         self.copies.of(server)
     }
 
+    /// All copies of the database on their way, by who gets them.
+    pub fn copies(&self) -> BTreeMap<ServerId, Progress> {
+        self.copies.all()
+    }
+
+    /// How many live subscriptions there are.
+    pub fn subscribers(&self) -> usize {
+        self.hub.count()
+    }
+
+    /// How many requests wait for the loop to take them.
+    pub fn queued(&self) -> usize {
+        self.requests.max_capacity() - self.requests.capacity()
+    }
+
+    /// Where it is counted what happens here.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// The store, for what is not replicated.
     pub fn store(&self) -> &Store {
         &self.store
     }
+}
+
+/// Somebody who waits from now on, and what for.
+fn waiting<T>() -> (Waiting<T>, oneshot::Receiver<Result<T, Refused>>) {
+    let (reply, answer) = oneshot::channel();
+    (Waiting { reply, since: Instant::now(), trace: trace::current() }, answer)
 }

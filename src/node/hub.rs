@@ -138,6 +138,13 @@ impl Hub {
         Some(Subscription { epoch, changes, signals, missed, ended })
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let subscribers = self.lock();
+        let devices = subscribers.by_account.values().flatten();
+        devices.filter(|device| !device.changes.is_closed()).count()
+    }
+
     /// Takes subscriptions from now on, in this epoch.
     pub fn open(&self, epoch: Epoch) {
         self.lock().open = Some(epoch);

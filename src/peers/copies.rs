@@ -40,6 +40,11 @@ impl Copies {
         self.lock().get(&server).copied()
     }
 
+    /// All that are on their way.
+    pub fn all(&self) -> BTreeMap<ServerId, Progress> {
+        self.lock().clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ServerId, Progress>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

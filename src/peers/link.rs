@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::AbortHandle,
@@ -20,12 +21,13 @@ use tonic::{
 
 use super::{Heard, Merger, SECRET_KEY, Settings, transfer};
 use crate::{
-    cluster::{Epoch, Incarnation, Message, ServerId},
+    cluster::{Epoch, Incarnation, Message, Seq, ServerId},
+    telemetry::trace::TraceId,
     tls::{self, Dialing, Distrust},
     wire::{
         Malformed,
         cluster::{
-            AcceptUpdatesRequest, AcceptUpdatesResponse,
+            self as proto, AcceptUpdatesRequest, AcceptUpdatesResponse,
             operation_service_client::OperationServiceClient,
             replication_service_client::ReplicationServiceClient,
         },
@@ -122,14 +124,19 @@ impl Link {
         self.caller.clone()
     }
 
-    pub(super) fn send(&mut self, message: Message) {
+    pub(super) fn send(&mut self, message: Message, traces: Vec<(Seq, TraceId)>) {
         let occasion = (message.incarnation, message.receiver, message.promised);
         let Some(question) = Question::of(&message, &self.caller.settings.cluster) else {
             tracing::warn!(to = %message.to, "an answer was to be sent as a question");
             return;
         };
         match question {
-            Question::Accept(request) => {
+            Question::Accept(mut request) => {
+                let trace = |(seq, id): (Seq, TraceId)| proto::Trace {
+                    seq,
+                    trace_id: Bytes::copy_from_slice(&id.bytes()),
+                };
+                request.traces = traces.into_iter().map(trace).collect();
                 let _ = self.batches.try_send(request);
             }
             Question::Register(request) if !asks_again(self.register.as_ref(), occasion) => {

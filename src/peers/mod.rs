@@ -36,6 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cluster::{Message, Seq, ServerId, Time},
+    telemetry::trace::TraceId,
     tls::Dialing,
 };
 use link::Link;
@@ -130,10 +131,11 @@ impl Peers {
         Peers { me: settings.me, links, addresses: settings.addresses, heard, tasks, stop }
     }
 
-    /// Sends a question; it may get lost. Answers go by [`Calls::answer`].
-    pub fn send(&mut self, message: Message) {
+    /// Sends a question; it may get lost. Answers go by [`Calls::answer`]. `traces` are those of the calls
+    /// for which entries in it were made.
+    pub fn send(&mut self, message: Message, traces: Vec<(Seq, TraceId)>) {
         match self.links.get_mut(&message.to) {
-            Some(link) => link.send(message),
+            Some(link) => link.send(message, traces),
             None => tracing::warn!(to = %message.to, "dropped a message to an unknown server"),
         }
     }

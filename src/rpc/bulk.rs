@@ -21,6 +21,7 @@ use super::{
 use crate::{
     chat::SessionId,
     node::{Refused, Underway},
+    telemetry::trace,
     wire::chat::{
         self as proto, CallError, SendMessagesRequest, SendMessagesResponse,
         send_messages_response::Result as Sent,
@@ -47,7 +48,7 @@ pub(super) fn serve(
     let (outgoing, answers) = mpsc::channel(OUTGOING);
     let sender = Sender { context, session, outgoing, in_flight: VecDeque::new() };
     // Ends with the caller's connection, with the server, or with the first message after the lead.
-    tokio::spawn(sender.run(incoming, stop));
+    tokio::spawn(trace::within(trace::current(), sender.run(incoming, stop)));
     ReceiverStream::new(answers)
 }
 
@@ -124,7 +125,11 @@ impl Sender {
         let result = match result {
             Ok(message) => Sent::Message(message),
             Err(status) if ends_the_stream(&status) => return Err(status),
-            Err(status) => Sent::Error(error(&status)),
+            Err(status) => {
+                let error = error(&status);
+                self.context.node.metrics().calls.refused(&error.reason);
+                Sent::Error(error)
+            }
         };
         let answer = SendMessagesResponse { request_id, result: Some(result) };
         // A caller that went away ends the stream elsewhere.

@@ -10,10 +10,41 @@ use crate::{
     chat::{Malformed, Refusal},
     cluster::ServerId,
     node::{Ended, Refused},
+    telemetry::trace,
 };
 
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "chinwag";
+/// The reason of every `ErrorInfo` that there is.
+pub(super) const REASONS: &[&str] = &[
+    "ACCOUNT_DISABLED",
+    "ANOTHER_LEADS",
+    "BAD_CREDENTIALS",
+    "BAD_FIELD",
+    "BUSY",
+    "INTERNAL",
+    "NAME_TAKEN",
+    "NOT_ALLOWED",
+    "NOT_A_MEMBER",
+    "NOT_COMPARED",
+    "NOT_IN_SYNC",
+    "NOT_LEADER",
+    "NO_LEADER",
+    "NO_QUORUM",
+    "NO_SESSION",
+    "NO_SUCH_ACCOUNT",
+    "NO_SUCH_MESSAGE",
+    "NO_SUCH_ROOM",
+    "NO_SUCH_SESSION",
+    "OUTCOME_UNKNOWN",
+    "RATE_LIMITED",
+    "REQUEST_ID_REUSED",
+    "SEARCH_NOT_READY",
+    "SHUTTING_DOWN",
+    "STORAGE_FULL",
+    "SUBSCRIBER_TOO_SLOW",
+    "VERSIONS_DIFFER",
+];
 /// A fail-over takes tens of milliseconds; asking again sooner helps nobody.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -107,7 +138,7 @@ pub(super) fn search_not_ready() -> Status {
 
 /// Something broke; the words are for the log, the caller only learns that it did.
 pub(super) fn internal(reason: &str) -> Status {
-    tracing::error!(reason, "a call failed");
+    tracing::error!(reason, trace = trace::current().map(tracing::field::display), "a call failed");
     with_reason(Code::Internal, "the server failed; see its log", "INTERNAL")
 }
 
@@ -318,6 +349,25 @@ mod tests {
         assert!(reasons.len() > 20, "they were found: {reasons:?}");
         for reason in reasons {
             assert!(documented.contains_key(reason), "{reason}: tell it in error.proto");
+        }
+    }
+
+    #[test]
+    fn every_reason_stands_in_the_list() {
+        let source = include_str!("errors.rs");
+        let (_, below) = source.split_once("];\n").expect("the list ends");
+        let (below, _) = below.split_once("\n#[cfg(test)]").expect("these tests");
+        let is_reason = |text: &str| {
+            text.len() > 2
+                && text.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_')
+        };
+        let reasons: Vec<&str> = below.split('"').filter(|text| is_reason(text)).collect();
+        assert!(reasons.contains(&"NOT_LEADER") && reasons.contains(&"BAD_FIELD"), "{reasons:?}");
+        for reason in &reasons {
+            assert!(REASONS.contains(reason), "{reason} is not in the list");
+        }
+        for known in REASONS {
+            assert!(reasons.contains(known), "nothing is refused for {known}");
         }
     }
 }

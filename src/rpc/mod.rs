@@ -15,6 +15,7 @@ mod conversations;
 mod cursor;
 mod errors;
 mod events;
+mod measured;
 mod members;
 mod messages;
 mod operations;
@@ -35,10 +36,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::{Router, Server};
 use tonic_health::ServingStatus;
-use tower::{
-    layer::util::{Identity, Stack},
-    util::MapResponseLayer,
-};
+use tower::layer::util::{Identity, Stack};
 
 use crate::{
     cluster::ServerId,
@@ -64,6 +62,7 @@ use crate::{
 use context::Context;
 #[doc(hidden)]
 pub use cursor::Cursor;
+pub use measured::{Measure, Measured, calls};
 use members::{Circle, Members, let_in};
 pub use passwords::PasswordError;
 
@@ -97,16 +96,11 @@ pub enum RpcError {
     Descriptors(#[from] prost::DecodeError),
 }
 
-/// An answer on its way out.
-type Answer = http::Response<tonic::body::Body>;
-/// What adds something to every answer.
-type Trailing<Add> = Stack<MapResponseLayer<Add>, Identity>;
-
 /// What clients and other servers call.
-pub type Public<Add> = Router<Trailing<Add>>;
+pub type Public = Router<Stack<Measure, Identity>>;
 
 /// Every service of this server, ready to serve.
-pub struct Routers<Public> {
+pub struct Routers {
     /// What clients and other servers call.
     pub public: Public,
     /// What an operator calls, over a socket that nobody else can open.
@@ -117,10 +111,7 @@ pub struct Routers<Public> {
 ///
 /// # Errors
 /// The cost of password hashing is out of range, or the descriptors are damaged.
-pub fn routers(
-    services: Services,
-    tasks: &TaskTracker,
-) -> Result<Routers<Public<impl Fn(Answer) -> Answer + Clone + use<>>>, RpcError> {
+pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcError> {
     let Services { node, id, secret, certified, config, stop } = services;
     let addresses: BTreeMap<ServerId, String> =
         config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
@@ -179,13 +170,12 @@ pub fn routers(
     let (reporter, health) = tonic_health::server::health_reporter();
     tasks.spawn(report_health(reporter, node.clone(), stop.clone()));
 
-    let add = move |answer| trailers::add(answer, node.clone());
     let public = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .initial_stream_window_size(4 * 1024 * 1024)
         .initial_connection_window_size(8 * 1024 * 1024)
-        .layer(MapResponseLayer::new(add))
+        .layer(Measure::new(node))
         .add_service(AccountServiceServer::new(accounts::Accounts { context: context.clone() }))
         .add_service(SessionServiceServer::new(sessions::Sessions { context: context.clone() }))
         .add_service(ConversationServiceServer::new(conversations::Conversations {
@@ -211,7 +201,11 @@ fn shown() -> Result<FileDescriptorSet, RpcError> {
     Ok(all)
 }
 
-/// The whole server is alive while it answers; the messages are served where the leader is.
+/// What health checks call a server that is in sync in a cluster that is led.
+const READY: &str = "ready";
+
+/// The whole server is alive while it answers; the messages are served where the leader is; and whoever
+/// restarts servers in turn waits for each until it is ready.
 async fn report_health(
     reporter: tonic_health::server::HealthReporter,
     node: NodeHandle,
@@ -220,14 +214,18 @@ async fn report_health(
     let mut standing = node.watch();
     let following = async {
         loop {
-            let serving = standing.borrow_and_update().serving;
-            let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+            let now = *standing.borrow_and_update();
             reporter.set_service_status("", ServingStatus::Serving).await;
-            reporter.set_service_status(MESSAGE_SERVICE, status).await;
+            reporter.set_service_status(MESSAGE_SERVICE, serving_if(now.serving)).await;
+            reporter.set_service_status(READY, serving_if(now.is_ready())).await;
             if standing.changed().await.is_err() {
                 return;
             }
         }
     };
     stop.run_until_cancelled(following).await;
+}
+
+fn serving_if(is_so: bool) -> ServingStatus {
+    if is_so { ServingStatus::Serving } else { ServingStatus::NotServing }
 }

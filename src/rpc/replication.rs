@@ -18,6 +18,7 @@ use crate::{
     cluster::{Message, ServerId},
     node::NodeHandle,
     peers::{Answer, Heard, Rpc, Waiting},
+    telemetry::trace::TraceId,
     wire::{
         cluster::{self as proto, replication_service_server::ReplicationService},
         peer::{self, Question},
@@ -220,7 +221,8 @@ impl InboundUpdates {
                     if self.answers.send(Ok(answer)).await.is_err() { break; }
                 }
                 batch = batches.next() => {
-                    let Some(Ok(batch)) = batch else { break };
+                    let Some(Ok(mut batch)) = batch else { break };
+                    let traces = std::mem::take(&mut batch.traces);
                     let envelope = batch.envelope.clone();
                     let admitted =
                         self.service.admit(self.proven, envelope.as_ref(), || Question::Accept(batch));
@@ -231,6 +233,7 @@ impl InboundUpdates {
                             break;
                         }
                     };
+                    tell_traces(message.from, &traces);
                     let known = leader.as_ref().is_some_and(|(known, _)| *known == message.from);
                     if !known {
                         let calls = self.service.node.calls();
@@ -243,6 +246,18 @@ impl InboundUpdates {
         }
         if let Some((leader, _)) = leader {
             self.service.node.hear(Heard::StreamEnded(leader)).await;
+        }
+    }
+}
+
+/// Says for which calls entries came, a line each.
+fn tell_traces(leader: ServerId, traces: &[proto::Trace]) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    for proto::Trace { seq, trace_id } in traces {
+        if let Some(trace) = TraceId::of_bytes(trace_id) {
+            tracing::debug!(%trace, seq, %leader, "an entry came from the leader");
         }
     }
 }

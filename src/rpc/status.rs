@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status as Refusal};
 use super::{context::Context, errors};
 use crate::{
     cluster::{Mode, PeerStatus, ServerId, Status},
+    node,
     wire::chat::{self as proto, Role, cluster_service_server::ClusterService},
 };
 
@@ -100,39 +101,17 @@ impl StatusService {
 
 /// What a server does, in a cluster that is led or not.
 fn role(mode: Mode, serving: bool, led: bool) -> Role {
-    match mode {
-        Mode::Blank | Mode::Recovering if led => Role::Joining,
-        Mode::Leader(_) if serving => Role::Leader,
-        Mode::Leader(_) | Mode::Candidate(_) => Role::Electing,
-        Mode::Follower(_) => Role::Follower,
-        Mode::Blank => Role::Blank,
-        Mode::Recovering => Role::Recovering,
-        Mode::Reconciling => Role::Reconciling,
+    match node::Role::of(mode, serving, led) {
+        node::Role::Leader => Role::Leader,
+        node::Role::Follower => Role::Follower,
+        node::Role::Electing => Role::Electing,
+        node::Role::Joining => Role::Joining,
+        node::Role::Blank => Role::Blank,
+        node::Role::Recovering => Role::Recovering,
+        node::Role::Reconciling => Role::Reconciling,
     }
 }
 
 fn number(id: ServerId) -> i32 {
     i32::try_from(id.0).unwrap_or(i32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::Epoch;
-
-    #[test]
-    fn whoever_is_not_in_sync_joins_where_somebody_leads_and_waits_where_nobody_does() {
-        for mode in [Mode::Blank, Mode::Recovering] {
-            assert_eq!(role(mode, false, true), Role::Joining);
-        }
-        assert_eq!(role(Mode::Blank, false, false), Role::Blank);
-        assert_eq!(role(Mode::Recovering, false, false), Role::Recovering);
-        assert_eq!(role(Mode::Follower(Epoch::ZERO), false, true), Role::Follower);
-    }
-
-    #[test]
-    fn a_leader_leads_once_it_serves() {
-        assert_eq!(role(Mode::Leader(Epoch::ZERO), true, true), Role::Leader);
-        assert_eq!(role(Mode::Leader(Epoch::ZERO), false, false), Role::Electing);
-    }
 }

@@ -13,8 +13,12 @@ mod security;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod watching;
 
-use std::{collections::BTreeMap, io, net::TcpListener, num::NonZeroUsize, thread, time::Duration};
+use std::{
+    collections::BTreeMap, io, net::TcpListener, num::NonZeroUsize, sync::Arc, thread,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -33,6 +37,7 @@ pub use socket::AdminSocket;
 use crate::{
     cluster::{Boot, Hash, ServerId, Time},
     config::{Config, ConfigError},
+    metrics::Metrics,
     node::{self, LinkSettings, Parts, Running},
     rpc::{self, Routers, Services},
     store::{OpenOptions, Opened, SCHEMA_VERSION, Store, StoreError, WriterHandle},
@@ -40,6 +45,7 @@ use crate::{
 };
 
 pub use security::check_certificates;
+use watching::View;
 
 /// The guide for operators.
 #[doc = include_str!("../docs/operate.md")]
@@ -117,7 +123,7 @@ pub async fn run(
     listener: impl FnOnce() -> Result<TcpListener, ServerError>,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
-    let folder = config.server_dir(id);
+    let (folder, watched) = (config.server_dir(id), config.server(id)?.metrics.clone());
     // Before anything is touched: a server with a certificate that nobody accepts must not start.
     let Some(keeper) = security::keeper(&config, id)? else {
         let network = || {
@@ -128,6 +134,7 @@ pub async fn run(
                 clock: node::boot_clock,
                 port: Some(port),
                 admin: socket::bind(&folder),
+                metrics: watching::bind(watched.as_ref())?,
             })
         };
         return run_over(config, id, options, network, stop).await;
@@ -137,8 +144,9 @@ pub async fn run(
     let network = || {
         let (incoming, port) = open(listener)?;
         let incoming = Handshakes::new(incoming, server, authority, Patience::default());
-        let admin = socket::bind(&folder);
-        Ok(Network { incoming, dialing, clock: node::boot_clock, port: Some(port), admin })
+        let (admin, metrics) = (socket::bind(&folder), watching::bind(watched.as_ref())?);
+        let clock = node::boot_clock;
+        Ok(Network { incoming, dialing, clock, port: Some(port), admin, metrics })
     };
     tokio::select! {
         ended = run_over(config, id, options, network, stop) => ended,
@@ -176,6 +184,8 @@ pub struct Network<Incoming> {
     pub port: Option<TcpListener>,
     /// Where an operator is heard.
     pub admin: Option<AdminSocket>,
+    /// Where its metrics are read.
+    pub metrics: Option<tokio::net::TcpListener>,
 }
 
 /// As [`run`], over any network.
@@ -201,7 +211,7 @@ where
         fresh_uuid: *uuid::Uuid::new_v4().as_bytes(),
         readers: readers(config.storage.read_connections),
     })?;
-    let Network { incoming, dialing, clock, port, admin } = network()?;
+    let Network { incoming, dialing, clock, port, admin, metrics } = network()?;
     tracing::info!(server = %id, address = %config.server(id)?.address, "listening");
     security::tell(&config);
     let certified = dialing.is_encrypted() && config.tls.client_ca.is_some();
@@ -216,6 +226,10 @@ where
         stop: CancellationToken::new(),
     };
     let serving = Serving::start(services, incoming, admin, &config, &running)?;
+    if let Some(listener) = metrics {
+        let view = View::new(running.handle.clone(), id, config);
+        serving.tasks.spawn(watching::run(listener, view, serving.stop.clone()));
+    }
     let failure = tokio::select! {
         failure = running.ended() => failure,
         () = stop.cancelled() => {
@@ -310,9 +324,12 @@ fn parts(
     config: &Config,
     id: ServerId,
     options: Options,
-    opened: Opened,
+    mut opened: Opened,
     outside: Outside,
 ) -> Result<Parts, ServerError> {
+    let calls = rpc::calls().map_err(|error| ServerError::Serve(error.to_string()))?;
+    let metrics = Arc::new(Metrics { calls, ..Metrics::default() });
+    opened.writer.measure(metrics.clone());
     let (completed, completions) = mpsc::channel(COMPLETIONS);
     let writer = WriterHandle::spawn(
         opened.writer,
@@ -352,6 +369,7 @@ fn parts(
         queued_updates: config.limits.queued_updates,
         subscriber_buffer: config.limits.subscriber_buffer,
         force_lead: options.force_lead,
+        metrics,
         clock: outside.clock,
     })
 }

@@ -37,6 +37,17 @@ pub struct DivergedFile {
     pub updates: Option<u64>,
 }
 
+/// What a data folder takes of its disk, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiskUse {
+    /// The database.
+    pub database: u64,
+    /// Its write-ahead log.
+    pub write_ahead_log: u64,
+    /// The search index.
+    pub search: u64,
+}
+
 /// A data folder that this process holds.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -187,6 +198,17 @@ impl Folder {
         let found = rustix::fs::statvfs(&self.root)
             .map_err(|error| StoreError::io("ask for free disk space")(error.into()))?;
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    /// What is there; a file that is missing takes nothing.
+    pub(super) fn disk_use(&self, generation: u64) -> DiskUse {
+        let size = |path: PathBuf| fs::metadata(path).map_or(0, |found| found.len());
+        let database = self.database(generation);
+        DiskUse {
+            write_ahead_log: size(database.with_extension("db-wal")),
+            database: size(database),
+            search: size(self.search_path()),
+        }
     }
 
     fn generation(&self, generation: u64) -> PathBuf {

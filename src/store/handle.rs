@@ -15,7 +15,7 @@ use super::{
     compare::Marks,
     connection,
     error::StoreError,
-    folder::{self, DivergedFile, Folder},
+    folder::{self, DiskUse, DivergedFile, Folder},
     local::LocalStore,
     log,
     pool::{Pool, Reader},
@@ -198,6 +198,16 @@ impl Store {
     /// The databases that were set aside with updates that the common history lacks.
     pub fn diverged(&self) -> Result<Vec<DivergedFile>, StoreError> {
         self.shared.folder.diverged()
+    }
+
+    /// The end of the log as far as a search finds it.
+    pub fn indexed(&self) -> Seq {
+        self.shared.search.covered()
+    }
+
+    /// What this folder takes of its disk, in bytes. Blocks.
+    pub fn disk_use(&self) -> DiskUse {
+        self.shared.folder.disk_use(self.shared.generation())
     }
 
     /// The bytes that this process can still write to the folder's disk.

@@ -53,7 +53,7 @@ pub use backup::{Backup, BackupError, BackupHeader, NewBackup};
 pub use compare::{AwaitedMark, PageRows, RowDigest, TablePage, TableView};
 pub use connection::SCHEMA_VERSION;
 pub use error::StoreError;
-pub use folder::{DivergedFile, reset};
+pub use folder::{DiskUse, DivergedFile, reset};
 pub use handle::{OpenOptions, Opened, Store};
 pub use pool::Reader;
 pub use query::{

@@ -1,6 +1,6 @@
 //! The writer: the one connection that changes the replicated database. Synchronous.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use diesel::{SqliteConnection, connection::SimpleConnection as _};
 
@@ -15,6 +15,7 @@ use crate::{
     chat::{Change, MarkId, Outcome, Refusal},
     cluster::{Entry, Hash, LogSummary, Payload, Seq},
     failpoint::{self, Point},
+    metrics::Metrics,
 };
 
 /// What came of applying entries.
@@ -40,6 +41,8 @@ pub struct Writer {
     memory: Memory,
     /// Marks of the open transaction.
     marks: Vec<MarkId>,
+    /// Where it is told how long things took.
+    metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -54,8 +57,13 @@ impl Writer {
         shared: Arc<Shared>,
     ) -> Result<Writer, StoreError> {
         let head = log::head(&mut connection)?;
-        let (memory, marks) = (Memory::default(), Vec::new());
-        Ok(Writer { connection, shared, head, before: None, memory, marks })
+        let (memory, marks, metrics) = (Memory::default(), Vec::new(), Arc::default());
+        Ok(Writer { connection, shared, head, before: None, memory, marks, metrics })
+    }
+
+    /// Tells from now on how long it takes, there. What is written never depends on that.
+    pub fn measure(&mut self, metrics: Arc<Metrics>) {
+        self.metrics = metrics;
     }
 
     /// Applies and logs these entries in the open transaction; begins one if none is open.
@@ -77,9 +85,11 @@ impl Writer {
     /// When no transaction is open.
     pub fn commit(&mut self) -> Result<(), StoreError> {
         assert!(self.before.take().is_some(), "only what was applied can be committed");
+        let begun = Instant::now();
         self.connection
             .batch_execute("COMMIT")
             .map_err(StoreError::database("commit; whether it is on the disk is unknown"))?;
+        self.metrics.writer.commit.time(begun.elapsed());
         self.shared.note_committed(self.head.map_or(0, |head| head.last.seq));
         for mark in self.marks.drain(..) {
             self.shared.marks.reached(mark, &self.shared.database());
@@ -164,13 +174,22 @@ impl Writer {
         entries: &[Entry],
         lineage: Option<Hash>,
     ) -> Result<Applied, StoreError> {
+        let begun = Instant::now();
         self.begin()?;
         let result = self.apply_all(entries, lineage);
+        self.note_batch(entries, begun);
         if result.is_err() {
             // The first error is the one to tell; a rollback that fails as well adds nothing.
             let _ = self.rollback();
         }
         result
+    }
+
+    fn note_batch(&self, entries: &[Entry], begun: Instant) {
+        let writer = &self.metrics.writer;
+        writer.apply.time(begun.elapsed());
+        writer.batch_entries.size(entries.len());
+        writer.batch_bytes.size(entries.iter().map(update_bytes).sum());
     }
 
     fn apply_all(
@@ -223,6 +242,13 @@ impl Writer {
             return Err(bad("has a hash that does not follow the log"));
         }
         Ok(())
+    }
+}
+
+fn update_bytes(entry: &Entry) -> usize {
+    match &entry.payload {
+        Payload::Update(bytes) => bytes.len(),
+        Payload::View(_) | Payload::Noop => 0,
     }
 }
 

@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("chat", 0),
     ("cluster", 0),
     ("failpoint", 0),
+    ("metrics", 0),
     ("sparing", 0),
     ("config", 1),
     ("telemetry", 1),

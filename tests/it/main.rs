@@ -35,3 +35,4 @@ mod surface;
 mod sweep;
 mod terminal;
 mod tls;
+mod watching;

@@ -31,8 +31,13 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Sits down; `None` where no terminal can be had.
+    /// Sits down for a session; `None` where no terminal can be had.
     fn open(person: &Person) -> Option<Terminal> {
+        Terminal::open_for(person, "")
+    }
+
+    /// Sits down for a command of the client, with what comes after it in the shell.
+    fn open_for(person: &Person, command: &str) -> Option<Terminal> {
         let works = Setup::new("script")
             .args(["-qec", "test -t 0 && test -t 1", "/dev/null"])
             .stdin(Stdio::null())
@@ -45,7 +50,9 @@ impl Terminal {
             std::io::stderr().write_all(words.as_bytes()).expect("stderr is open");
             return None;
         }
-        let client = format!("'{}' --servers {}", env!("CARGO_BIN_EXE_client"), person.servers);
+        let client = env!("CARGO_BIN_EXE_client");
+        // The shell goes on after Ctrl-C, which is for the client.
+        let client = format!("trap : INT; '{client}' --servers {} {command}", person.servers);
         let mut child = Command::new("script")
             .args(["-qec", &client, "/dev/null"])
             .current_dir(&person.home)
@@ -163,5 +170,37 @@ async fn names_are_completed_on_a_terminal() {
     terminal.types("/ms\t@marg\thello\r").await;
     terminal.sees("sent #1 to @marguerite").await;
     terminal.types("/quit\r").await;
+    assert_eq!(terminal.ends().await, Some(0));
+}
+
+#[tokio::test]
+async fn the_status_is_painted_again_and_again_until_q_and_the_terminal_is_as_it_was() {
+    let mut cluster = Cluster::start().await;
+    let leader = cluster.leader().await;
+    let gone = cluster.another(leader);
+    let person = Person::new(&cluster, "operator");
+    let command = "status --watch 1 && stty -a";
+    let Some(mut terminal) = Terminal::open_for(&person, command) else { return };
+    terminal.sees("every 1 s, q ends").await;
+    terminal.sees("leads").await;
+    terminal.sees("3 copies").await;
+    cluster.kill(gone);
+    // Over the look before, not below it.
+    terminal.sees("\u{1b}[H").await;
+    terminal.sees("no answer").await;
+    terminal.sees("2 copies").await;
+    terminal.types("q").await;
+    terminal.sees(" icanon").await;
+    terminal.sees(" echo ").await;
+    assert_eq!(terminal.ends().await, Some(0));
+}
+
+#[tokio::test]
+async fn control_c_ends_a_watched_status_without_an_error() {
+    let cluster = Cluster::start().await;
+    let person = Person::new(&cluster, "operator");
+    let Some(mut terminal) = Terminal::open_for(&person, "status --watch") else { return };
+    terminal.sees("3 copies").await;
+    terminal.types("\u{3}").await;
     assert_eq!(terminal.ends().await, Some(0));
 }

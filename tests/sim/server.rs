@@ -156,7 +156,7 @@ impl Server {
             store: opened.store.clone(),
             hub: Hub::new(64),
             sessions: Sessions::default(),
-            standing: RefCell::new(standing_of(&desk)),
+            standing: RefCell::new(Standing::of(&desk)),
             watchers: RefCell::default(),
             requests: RefCell::default(),
             merging: Merging::default(),
@@ -204,7 +204,7 @@ impl Process {
 
     /// Follows the core: clients' calls look at this.
     pub(crate) fn tell_standing(&mut self) {
-        let standing = standing_of(&self.desk);
+        let standing = Standing::of(&self.desk);
         let known = *self.door.standing.borrow();
         if standing == known {
             return;
@@ -227,16 +227,5 @@ impl Process {
                 self.views.insert(entry.seq, view.clone());
             }
         }
-    }
-}
-
-fn standing_of(desk: &Desk) -> Standing {
-    let core = desk.core();
-    Standing {
-        serving: core.serving(),
-        leader: core.leader(),
-        epoch: core.epoch(),
-        copies: core.copies(),
-        stopping: false,
     }
 }

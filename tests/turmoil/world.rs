@@ -296,7 +296,8 @@ async fn serve(config: Config, id: u32, begin: CancellationToken) -> turmoil::Re
     let listener = turmoil::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
     let incoming = connections(listener);
     let dialing = Dialing::Plain(connect);
-    let network = || Ok(Network { incoming, dialing, clock, port: None, admin: None });
+    let network =
+        || Ok(Network { incoming, dialing, clock, port: None, admin: None, metrics: None });
     let stop = CancellationToken::new();
     run_over(config, ServerId(id), Options::default(), network, stop).await?;
     Ok(())

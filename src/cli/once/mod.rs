@@ -5,6 +5,9 @@ mod handler;
 mod lines;
 mod secrets;
 mod tail;
+mod watch;
+
+use std::time::Duration;
 
 pub(super) use secrets::{ask, password_file};
 use tokio::io::{AsyncBufRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -35,6 +38,8 @@ pub(super) struct OneShot<Input, Output, Notes> {
     username: Option<String>,
     voice: Voice,
     person: bool,
+    /// Whether the output is a terminal.
+    screen: bool,
     input: Input,
     output: Output,
     notes: Notes,
@@ -58,8 +63,9 @@ where
         let client = arguments.client(&cluster)?;
         let servers = &cluster.servers;
         let voice = Voice { json: arguments.json, paint: surroundings.paint };
-        let (kept, person) = (surroundings.session_file(servers), surroundings.person);
-        Ok(OneShot { client, kept, username: None, voice, person, input, output, notes })
+        let kept = surroundings.session_file(servers);
+        let (person, screen) = (surroundings.person, surroundings.screen);
+        Ok(OneShot { client, kept, username: None, voice, person, screen, input, output, notes })
     }
 
     /// Does it. With `--json`, what went wrong is an object on the output too.
@@ -75,7 +81,7 @@ where
 
     async fn once(&mut self, once: &Once) -> Result<(), Failure> {
         // A damaged session must not keep anybody from logging in again.
-        if !matches!(once, Once::Create { .. } | Once::Login { .. } | Once::Status)
+        if !matches!(once, Once::Create { .. } | Once::Login { .. } | Once::Status { .. })
             && let Some(kept) = self.kept.load()?
         {
             self.client.set_session_token(Some(kept.token));
@@ -91,6 +97,9 @@ where
             }
             Once::Export => {
                 self.export().await.map_err(|failure| advised(failure, None, Place::Shell))
+            }
+            Once::Status { watch: Some(seconds) } => {
+                self.watch(Duration::from_secs(*seconds)).await
             }
             once => self.call(once).await,
         }
@@ -205,7 +214,7 @@ fn plain(once: &Once) -> Result<Command, Failure> {
             let conversation = conversation.unwrap_or_default();
             Command::Search { query: words.join(" "), conversation }
         }
-        Once::Status => Command::Status,
+        Once::Status { .. } => Command::Status,
         Once::Sessions => Command::Sessions,
         Once::EndSession { id } => Command::EndSession { id: id.clone() },
         Once::Passwd { .. } => Command::ChangePassword,

@@ -372,3 +372,25 @@ async fn what_a_server_says_cannot_move_the_cursor() {
     let ended = desk.run(&["users"], "").await;
     assert_eq!(ended.notes, "client: no\\u{1b}[2J\\nclient: all is well\n");
 }
+
+#[tokio::test]
+async fn a_watched_status_is_looked_at_once_at_least_and_ends_with_the_input() {
+    let desk = Desk::with_servers(2).await;
+    let watched = desk.run(&["status", "--watch"], "").await;
+    assert_eq!(watched.exit, Exit::Ok, "{watched:?}");
+    let lines: Vec<&str> = watched.output.lines().collect();
+    assert!(lines[0].starts_with("20") && lines[1].starts_with("server  address"), "{watched:?}");
+    let once = desk.run(&["status"], "").await;
+    let below = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(below(&lines[1..]), below(&once.output.lines().collect::<Vec<_>>()));
+    let objects = desk.run(&["--json", "status", "--watch", "5"], "").await;
+    assert_eq!(objects.output, desk.run(&["--json", "status"], "").await.output);
+}
+
+#[tokio::test]
+async fn servers_that_do_not_answer_end_no_watch() {
+    let desk = Desk::with_servers(1).await;
+    let watched = desk.run(&["--servers", "127.0.0.1:1", "status", "--watch"], "").await;
+    assert_eq!(watched.exit, Exit::Ok, "{watched:?}");
+    assert!(watched.output.contains("no answer"), "{watched:?}");
+}

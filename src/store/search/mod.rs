@@ -84,6 +84,11 @@ impl Search {
         self.due.store(due, Ordering::SeqCst);
     }
 
+    /// The index holds everything up to this place of the log.
+    pub(super) fn covered(&self) -> u64 {
+        self.covered.load(Ordering::SeqCst)
+    }
+
     /// Runs a query on the index; `None` if it does not hold yet what it must, or turns out to be damaged.
     pub(super) fn with<T>(
         &self,

@@ -45,6 +45,7 @@ impl Question {
             Body::Accept(updates) => Question::Accept(proto::AcceptUpdatesRequest {
                 envelope,
                 updates: Some(parts::updates_to(updates)),
+                traces: Vec::new(),
             }),
             Body::Prepare { epoch } => Question::Prepare(proto::PrepareRequest {
                 envelope,

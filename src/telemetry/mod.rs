@@ -3,6 +3,8 @@
 //! INFO is a change of role, a join, a fail-over; DEBUG is a message. Never a body, a password or a
 //! token. Stdout stays free for answers.
 
+pub mod trace;
+
 use std::{
     env,
     io::{self, IsTerminal as _},
