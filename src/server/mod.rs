@@ -9,6 +9,7 @@
 
 mod housekeeping;
 mod indexing;
+mod places;
 mod security;
 mod socket;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use socket::AdminSocket;
 use crate::{
     cluster::{Boot, Hash, ServerId, Time},
     config::{Config, ConfigError},
+    limits::Guarded,
     node::{self, LinkSettings, Parts, Running},
     rpc::{self, Routers, Services},
     store::{OpenOptions, Opened, SCHEMA_VERSION, Store, StoreError, WriterHandle},
@@ -114,12 +116,13 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
     let folder = config.server_dir(id);
+    let (places, patience) = places::of(&config.limits);
     // Before anything is touched: a server with a certificate that nobody accepts must not start.
     let Some(keeper) = security::keeper(&config, id)? else {
         let network = || {
             let (incoming, port) = open(listener)?;
             Ok(Network {
-                incoming: Knocks::new(incoming),
+                incoming: Guarded::new(Knocks::new(incoming), places, patience),
                 dialing: Dialing::Plain(Endpoint::connect_lazy),
                 clock: node::boot_clock,
                 port: Some(port),
@@ -133,6 +136,7 @@ pub async fn run(
     let network = || {
         let (incoming, port) = open(listener)?;
         let incoming = Handshakes::new(incoming, server, authority, Patience::default());
+        let incoming = Guarded::new(incoming, places, patience);
         let admin = socket::bind(&folder);
         Ok(Network { incoming, dialing, clock: node::boot_clock, port: Some(port), admin })
     };

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path};
 pub(super) const CERTS: &str = "certs";
 
 /// How a cluster is set up. The shipped settings hold, except that a password check costs next to
-/// nothing.
+/// nothing, and that nobody is slowed down for many calls from one address: here all of them are.
 #[derive(Clone)]
 pub(crate) struct Options {
     /// How many servers are configured, from ID 1.
@@ -37,7 +37,21 @@ impl Default for Options {
     }
 }
 
+/// Without these limits everybody may do as much as one can from one address.
+const UNLIMITED: [&str; 3] = [
+    "CHINWAG__LIMITS__ACCOUNT_CALLS_PER_SECOND",
+    "CHINWAG__LIMITS__ADDRESS_CALLS_PER_SECOND",
+    "CHINWAG__LIMITS__NEW_ACCOUNTS_PER_HOUR",
+];
+
 impl Options {
+    /// The environment of a server.
+    pub(super) fn environment_of(&self, id: &str) -> Vec<(&'static str, String)> {
+        let own = self.environment.iter();
+        let own = own.map(|(name, value)| (*name, value.replace("{id}", id)));
+        UNLIMITED.into_iter().map(|name| (name, "0".to_owned())).chain(own).collect()
+    }
+
     /// The config file for servers on these ports of loopback, which the others reach at `fronts`, with
     /// all files below `folder`.
     pub(super) fn config(&self, ports: &[u16], fronts: &[u16], folder: &Path) -> String {
