@@ -80,6 +80,13 @@ impl Context {
         Ok(owner)
     }
 
+    /// A caller's stream is open, which is a use of its session.
+    pub(super) fn is_in_use(&self, caller: Caller) {
+        if let Ok(owner) = self.node.token_owner(&caller.token) {
+            self.note_use(caller.token, owner);
+        }
+    }
+
     /// Has the use of a live session written down, once an hour.
     fn note_use(&self, token: TokenHash, owner: TokenOwner) {
         let now = now();

@@ -41,6 +41,7 @@ use crate::{
     tls::{Dialing, Handshakes, Knocks, Patience, TlsError},
 };
 
+use housekeeping::Kept;
 pub use security::check_certificates;
 
 /// The guide for operators.
@@ -281,7 +282,11 @@ impl Serving {
                 tracing::error!(%error, "serving ended");
             }
         });
-        let chores = housekeeping::run(running.handle.clone(), config.retention.clone());
+        let kept = Kept {
+            retention: config.retention.clone(),
+            idle_session: config.accounts.session_idle,
+        };
+        let chores = housekeeping::run(running.handle.clone(), kept);
         let stopping = stop.clone();
         tasks.spawn(async move { stopping.run_until_cancelled(chores).await });
         tasks.spawn(indexing::run(running.handle.store().clone(), stop.clone()));
