@@ -150,7 +150,7 @@ impl Default for File {
                 idle_connection_seconds: 600,
                 account_calls_per_second: 200,
                 address_calls_per_second: 2_000,
-                calls_under_way: 128,
+                calls_under_way: 256,
                 failed_logins_per_minute: 30,
                 new_accounts_per_hour: 1_000,
             },
