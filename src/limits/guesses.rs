@@ -3,7 +3,7 @@
 //! Strangers share a number of free attempts for each name, from wherever they come; after that every
 //! further one waits longer than the one before, up to a minute. So many addresses together guess no faster
 //! than one. Whoever calls from where the account's owner was before has attempts of his own, which nobody
-//! else can use up. And one address has so many wrong passwords for all names together.
+//! else can use up. And strangers at one address have so many wrong passwords for all names together.
 //!
 //! An attempt counts from its beginning, so that a thousand at the same time are a thousand; when it
 //! turns out to be right, it is taken back. A name that no account has is treated like any other.
@@ -90,11 +90,12 @@ impl Guesses {
         if next > now {
             return Err(next - now);
         }
-        // Where the owner was before, many others may be, but none of them can try for all.
-        if let Some(by_origin) = &self.by_origin {
+        // Whoever else is where the owner was before must not use up what is left at home.
+        if let Some(by_origin) = self.by_origin.as_ref().filter(|_| !is_familiar) {
             by_origin.take(origin, now)?;
         }
         names.tried.insert(key.clone(), Tried { times: tried.times.saturating_add(1), last: now });
+        drop(names);
         Ok(Guess { guesses: self.clone(), key, origin })
     }
 
@@ -120,7 +121,7 @@ impl Guess {
     /// It was right, and so counts for nothing. At home, the owner's slips before are forgiven; those of
     /// strangers are not, for they may have been anybody's.
     pub fn was_right(self, now: Instant) {
-        if self.key.1.is_some() {
+        if self.is_at_home() {
             self.guesses.lock(now).tried.remove(&self.key);
         }
         self.was_none(now);
@@ -128,12 +129,16 @@ impl Guess {
 
     /// The password was not looked at, and so this counts for nothing.
     pub fn was_none(self, now: Instant) {
-        if let Some(by_origin) = &self.guesses.by_origin {
+        if let Some(by_origin) = self.guesses.by_origin.as_ref().filter(|_| !self.is_at_home()) {
             by_origin.give_back(self.origin, now);
         }
         if let Some(tried) = self.guesses.lock(now).tried.get_mut(&self.key) {
             tried.times = tried.times.saturating_sub(1);
         }
+    }
+
+    fn is_at_home(&self) -> bool {
+        self.key.1.is_some()
     }
 }
 
@@ -255,6 +260,7 @@ mod tests {
         assert_eq!(wait, Duration::from_secs(2));
         assert_eq!(guesses.stranger_waits("another", at(1), now), wait);
         assert!(guesses.begin("another", at(2), false, now).is_ok());
+        assert!(guesses.begin("at-home", at(1), true, now).is_ok(), "whoever lives there comes in");
         for number in 0..200 {
             let right = guesses.begin(&name(number), at(3), false, now).expect("all are right");
             right.was_right(now);

@@ -30,7 +30,7 @@ impl Accounts {
         origin: Origin,
     ) -> Result<(Option<Proof>, String, bool), Status> {
         let context = &self.context;
-        let meant = context.meant(username, origin).await?;
+        let meant = context.meant(username).await?;
         let is_taken = meant.iter().any(|known| known.account.username == *username);
         let proof = match meant.is_empty() {
             false => context.prove(username, password, meant, origin).await?,

