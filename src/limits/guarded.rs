@@ -55,7 +55,7 @@ impl<Incoming> Guarded<Incoming> {
 
     fn refuse(&self, origin: impl fmt::Display, full: Full) {
         let problem = match full {
-            Full::All => "all places are taken (limits.connections)",
+            Full::All => "all places are taken, and none for its address (limits.connections)",
             Full::Origin => "its address has as many as it may (limits.connections_per_address)",
         };
         if let Some(left_out) = self.lines.permit(problem) {
@@ -68,7 +68,7 @@ impl<Incoming> Guarded<Incoming> {
         if let Some(left_out) = self.lines.permit(&error.to_string()) {
             tracing::warn!(%error, left_out, "a connection could not be taken");
         }
-        // Whoever hung up before he was heard has no such number.
+        // A caller who hung up before this has another number.
         let out_of =
             [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOBUFS];
         let code = error.raw_os_error();
@@ -101,7 +101,7 @@ where
                 None => return Poll::Ready(None),
             };
             let origin = connection.connect_info().origin();
-            match self.places.take(origin) {
+            match self.places.take(origin, Instant::now().into_std()) {
                 Ok(place) => {
                     return Poll::Ready(Some(Ok(Held::new(connection, place, self.patience))));
                 }

@@ -1,14 +1,17 @@
 //! Who holds the connections. They have places, in all and for each address; when these are taken, a stranger
-//! who has held one longest makes room for whoever comes: somebody who has shown a session, or to be
-//! a server, keeps the place. So a crowd of strangers keeps nobody out who is known, and hardly anybody who
-//! is about to make himself known.
+//! makes room for whoever comes: somebody who has shown a session, or to be a server, keeps the place. It
+//! is a stranger from where most of them are, and of those the one who came first. Whoever comes from that
+//! very place is refused while all there are new, for otherwise a crowd would throw itself out and come back
+//! all the time. So a crowd keeps nobody out who comes from elsewhere.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -17,6 +20,8 @@ use super::Origin;
 
 /// A connection on which so many calls were out of place is ended.
 const STRIKES: u32 = 100;
+/// A stranger has this long to become known before somebody from the same address may take the place.
+const NEW: Duration = Duration::from_secs(1);
 
 /// All places of a server; clones share them.
 #[derive(Clone, Debug)]
@@ -26,20 +31,28 @@ pub struct Places {
     taken: Arc<Mutex<Taken>>,
 }
 
-/// Those that are taken. Strangers stand in the order in which they came.
+/// Those that are taken.
 #[derive(Default, Debug)]
 struct Taken {
     next: u64,
     all: usize,
-    strangers: BTreeMap<u64, (Origin, CancellationToken)>,
     by_origin: HashMap<Origin, OfOrigin>,
+    /// Where strangers are; where most of them are comes last, and before it where they came later.
+    crowds: BTreeSet<(usize, Reverse<u64>, Origin)>,
 }
 
 #[derive(Default, Debug)]
 struct OfOrigin {
     /// Whoever had to make room is in here no more.
     all: HashSet<u64>,
-    strangers: BTreeMap<u64, CancellationToken>,
+    /// In the order in which they came.
+    strangers: BTreeMap<u64, Stranger>,
+}
+
+#[derive(Debug)]
+struct Stranger {
+    since: Instant,
+    end: CancellationToken,
 }
 
 /// Why there is no place.
@@ -61,20 +74,21 @@ impl Places {
     ///
     /// # Errors
     /// There is none, and nobody who must make room.
-    pub fn take(&self, origin: Origin) -> Result<Place, Full> {
+    pub fn take(&self, origin: Origin, now: Instant) -> Result<Place, Full> {
         let mut taken = self.lock();
-        let of_origin = taken.by_origin.get(&origin).map_or(0, |of_origin| of_origin.all.len());
-        if of_origin >= self.most_each {
-            let oldest = taken.by_origin.get(&origin);
-            let oldest = oldest.and_then(|of| of.strangers.keys().next().copied());
-            taken.end(origin, oldest.ok_or(Full::Origin)?);
+        let own = taken.by_origin.get(&origin);
+        let (all, strangers) = own.map_or((0, 0), |own| (own.all.len(), own.strangers.len()));
+        if all >= self.most_each {
+            taken.make_room_at(origin, now).ok_or(Full::Origin)?;
         } else if taken.all >= self.most {
-            let oldest = taken.strangers.iter().next().map(|(id, (of, _))| (*of, *id));
-            let (of, oldest) = oldest.ok_or(Full::All)?;
-            taken.end(of, oldest);
+            let crowd = taken.crowds.last().map(|(count, _, crowd)| (*count, *crowd));
+            match crowd {
+                Some((count, crowd)) if count > strangers => taken.end_oldest(crowd),
+                _ => taken.make_room_at(origin, now).ok_or(Full::All)?,
+            }
         }
         let end = CancellationToken::new();
-        let id = taken.begin(origin, &end);
+        let id = taken.begin(origin, Stranger { since: now, end: end.clone() });
         Ok(Place(Arc::new(Holder {
             places: self.clone(),
             origin,
@@ -98,31 +112,53 @@ impl Places {
 }
 
 impl Taken {
-    fn begin(&mut self, origin: Origin, end: &CancellationToken) -> u64 {
+    fn begin(&mut self, origin: Origin, stranger: Stranger) -> u64 {
         let id = self.next;
         self.next += 1;
         self.all += 1;
-        self.strangers.insert(id, (origin, end.clone()));
-        let of_origin = self.by_origin.entry(origin).or_default();
-        of_origin.all.insert(id);
-        of_origin.strangers.insert(id, end.clone());
+        self.change(origin, |of_origin| {
+            of_origin.all.insert(id);
+            of_origin.strangers.insert(id, stranger);
+        });
         id
     }
 
-    /// Has a stranger leave.
-    fn end(&mut self, origin: Origin, id: u64) {
-        if let Some((_, end)) = self.strangers.get(&id) {
-            end.cancel();
+    /// Has the oldest stranger there leave, unless all are new.
+    fn make_room_at(&mut self, origin: Origin, now: Instant) -> Option<()> {
+        let oldest = self.by_origin.get(&origin)?.strangers.values().next()?;
+        if now.saturating_duration_since(oldest.since) < NEW {
+            return None;
         }
+        self.end_oldest(origin);
+        Some(())
+    }
+
+    /// Has the oldest stranger there leave.
+    fn end_oldest(&mut self, origin: Origin) {
+        let oldest = self.by_origin.get(&origin).and_then(|of| of.strangers.first_key_value());
+        let Some((id, stranger)) = oldest else { return };
+        stranger.end.cancel();
+        let id = *id;
         self.greet(origin, id);
         self.leave(origin, id);
     }
 
     /// One is a stranger no more.
     fn greet(&mut self, origin: Origin, id: u64) {
-        self.strangers.remove(&id);
-        if let Some(of_origin) = self.by_origin.get_mut(&origin) {
+        self.change(origin, |of_origin| {
             of_origin.strangers.remove(&id);
+        });
+    }
+
+    /// Changes who is there, and where that stands among the crowds.
+    fn change(&mut self, origin: Origin, change: impl FnOnce(&mut OfOrigin)) {
+        let of_origin = self.by_origin.entry(origin).or_default();
+        let before = of_origin.crowd(origin);
+        change(of_origin);
+        let after = of_origin.crowd(origin);
+        if before != after {
+            before.map(|before| self.crowds.remove(&before));
+            self.crowds.extend(after);
         }
     }
 
@@ -135,6 +171,14 @@ impl Taken {
         if of_origin.all.is_empty() {
             self.by_origin.remove(&origin);
         }
+    }
+}
+
+impl OfOrigin {
+    /// How many strangers are there, and since when.
+    fn crowd(&self, origin: Origin) -> Option<(usize, Reverse<u64>, Origin)> {
+        let (first, _) = self.strangers.first_key_value()?;
+        Some((self.strangers.len(), Reverse(*first), origin))
     }
 }
 
@@ -231,9 +275,9 @@ mod tests {
 
     #[test]
     fn the_stranger_who_came_first_makes_room() {
-        let places = Places::new(3, 3);
-        let held: Vec<Place> = (1..=3).map(|n| places.take(at(n)).expect("free")).collect();
-        let fourth = places.take(at(4)).expect("made room for");
+        let (places, now) = (Places::new(3, 3), Instant::now());
+        let held: Vec<Place> = (1..=3).map(|n| places.take(at(n), now).expect("free")).collect();
+        let fourth = places.take(at(4), now).expect("made room for");
         let ended: Vec<bool> = held.iter().map(has_ended).collect();
         assert_eq!((ended, has_ended(&fourth)), (vec![true, false, false], false));
         assert_eq!(places.taken(), 3);
@@ -241,40 +285,58 @@ mod tests {
         assert_eq!(places.taken(), 1, "a place is given back once");
         drop(fourth);
         let taken = places.lock();
-        assert!(taken.all == 0 && taken.strangers.is_empty() && taken.by_origin.is_empty());
+        assert!(taken.all == 0 && taken.crowds.is_empty() && taken.by_origin.is_empty());
+    }
+
+    #[test]
+    fn a_crowd_makes_room_for_whoever_comes_from_elsewhere_and_does_not_throw_itself_out() {
+        let (places, now) = (Places::new(6, 5), Instant::now());
+        let few: Vec<Place> = (0..2).map(|_| places.take(at(1), now).unwrap()).collect();
+        let crowd: Vec<Place> = (0..4).map(|_| places.take(at(2), now).unwrap()).collect();
+        for _ in 0..100 {
+            assert_eq!(places.take(at(2), now).expect_err("all there are new"), Full::All);
+        }
+        let newcomer = places.take(at(3), now).expect("from elsewhere");
+        assert!(has_ended(&crowd[0]) && !crowd[1..].iter().any(has_ended));
+        assert!(!few.iter().any(has_ended) && !has_ended(&newcomer));
+        let own = places.take(at(2), now + NEW).expect("none of them is new any more");
+        assert!(has_ended(&crowd[1]) && !has_ended(&own));
     }
 
     #[test]
     fn whoever_is_known_keeps_the_place() {
-        let places = Places::new(2, 2);
-        let (known, stranger) = (places.take(at(1)).unwrap(), places.take(at(2)).unwrap());
+        let (places, now) = (Places::new(2, 2), Instant::now());
+        let (known, stranger) =
+            (places.take(at(1), now).unwrap(), places.take(at(2), now).unwrap());
         assert!(known.is_known(5) && !known.is_known(5) && known.is_known(6));
-        let third = places.take(at(3)).expect("the stranger makes room");
+        let third = places.take(at(3), now).expect("the stranger makes room");
         assert!(has_ended(&stranger) && !has_ended(&known));
         assert!(third.is_known(7));
-        assert_eq!(places.take(at(4)).expect_err("all are known"), Full::All);
+        assert_eq!(places.take(at(4), now).expect_err("all are known"), Full::All);
         drop(known);
-        assert!(places.take(at(4)).is_ok());
+        assert!(places.take(at(4), now).is_ok());
     }
 
     #[test]
     fn one_address_takes_places_from_itself_only() {
-        let places = Places::new(10, 2);
-        let other = places.take(at(1)).unwrap();
-        let own: Vec<Place> = (0..5).map(|_| places.take(at(2)).unwrap()).collect();
+        let (places, now) = (Places::new(10, 2), Instant::now());
+        let other = places.take(at(1), now).unwrap();
+        let own = (0..5).map(|n| places.take(at(2), now + NEW * n).unwrap());
+        let own: Vec<Place> = own.collect();
         assert_eq!(own.iter().filter(|place| !has_ended(place)).count(), 2);
         assert!(!has_ended(&other));
         assert!(own[3].is_known(1) && own[4].is_known(1));
-        assert_eq!(places.take(at(2)).expect_err("both are known"), Full::Origin);
+        let later = now + NEW * 10;
+        assert_eq!(places.take(at(2), later).expect_err("both are known"), Full::Origin);
         drop(own);
         assert_eq!(places.taken(), 1);
     }
 
     #[test]
     fn one_who_becomes_known_while_having_to_leave_gives_the_place_back_once() {
-        let places = Places::new(1, 1);
-        let first = places.take(at(1)).unwrap();
-        let second = places.take(at(1)).unwrap();
+        let (places, now) = (Places::new(1, 1), Instant::now());
+        let first = places.take(at(1), now).unwrap();
+        let second = places.take(at(1), now + NEW).unwrap();
         assert!(has_ended(&first));
         first.is_known(1);
         drop(first);
@@ -285,7 +347,7 @@ mod tests {
 
     #[test]
     fn calls_out_of_place_end_the_connection_and_calls_are_counted() {
-        let place = Places::new(1, 1).take(at(1)).unwrap();
+        let place = Places::new(1, 1).take(at(1), Instant::now()).unwrap();
         let call = place.call();
         drop(place.call());
         assert_eq!(place.calls(), (1, 2));
