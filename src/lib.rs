@@ -24,6 +24,7 @@
 //! | 1 | [`config`], [`telemetry`] | one checked file; the log |
 //! | 1 | [`tls`] | encrypted connections: who may believe whom, and why not |
 //! | 2 | [`store`] | the database: apply, queries, log, snapshots; the only room that knows SQL |
+//! | 2 | [`limits`] | how much of a server one caller may take |
 //! | 2 | [`certs`] | makes an authority and certificates for a cluster |
 //! | 2 | [`peers`] | links to the other servers |
 //! | 2 | [`client`] | the fail-over library |
@@ -68,6 +69,7 @@ pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod failpoint;
+pub mod limits;
 pub mod metrics;
 pub mod node;
 pub mod peers;

@@ -17,6 +17,7 @@ use chinwag::{
     telemetry::{self, LogFormat},
 };
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -140,6 +141,7 @@ fn serve(arguments: Serve) -> anyhow::Result<()> {
         reset(&config, id, arguments.yes)?;
     }
     telemetry::init(arguments.log_format)?;
+    open_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -149,6 +151,17 @@ fn serve(arguments: Serve) -> anyhow::Result<()> {
     // Blocking work that outlives the server (a long query) does not keep the process.
     runtime.shutdown_background();
     ended
+}
+
+/// Every connection is an open file, and what a shell allows by default is a thousand.
+fn open_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, ..limit };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+        }
+    }
 }
 
 fn make_certificates(arguments: &Certs) -> anyhow::Result<()> {

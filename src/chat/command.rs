@@ -222,6 +222,8 @@ pub struct Expire {
     pub requests_before: Timestamp,
     /// Archived bodies of messages deleted before this time go.
     pub deleted_before: Timestamp,
+    /// Sessions that were used last before this time end.
+    pub idle_before: Timestamp,
 }
 
 /// The SHA-256 of a session token (256 random bits, so a fast hash does).

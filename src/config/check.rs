@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
-    Accounts, Address, Cluster, Config, ConfigError, Failover, Limits, Log, Retention, Server,
-    Storage, Tls, file, security::ID,
+    Accounts, Address, Cluster, Config, ConfigError, Failover, Limits, Log, Rate, Retention,
+    Server, Storage, Tls, file, security::ID,
 };
 use crate::cluster::{Policy, ServerId, Timing};
 
+const SECOND: Duration = Duration::from_secs(1);
+/// The calls of so many seconds may come at once.
+const CALLS_AT_ONCE: u32 = 10;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longer than any wait makes sense, and far from overflowing.
 const LONGEST_MS: u64 = 600_000;
@@ -215,16 +218,79 @@ impl Check<'_> {
                 1,
                 1_024,
             )?,
+            password_queue: self.count(
+                "accounts.password_queue",
+                file.password_queue,
+                1,
+                65_536,
+            )?,
+            session_idle: match file.session_idle_days {
+                0 => None,
+                days => Some(self.days("accounts.session_idle_days", days, 1)?),
+            },
         })
     }
 
     fn limits(&self, file: &file::Limits) -> Result<Limits, ConfigError> {
         let count = |name: &str, value| self.count(&format!("limits.{name}"), value, 1, 10_000_000);
+        let idle = file.idle_connection_seconds;
+        let streams =
+            self.within("limits.streams_per_connection", file.streams_per_connection, 1, 1 << 20)?;
         Ok(Limits {
             queued_updates: count("queued_updates", file.queued_updates)?,
             subscribers: count("subscribers", file.subscribers)?,
             subscriber_buffer: count("subscriber_buffer", file.subscriber_buffer)?,
+            connections: count("connections", file.connections)?,
+            connections_per_address: count(
+                "connections_per_address",
+                file.connections_per_address,
+            )?,
+            streams_per_connection: u32::try_from(streams).expect("within u32"),
+            idle_connection: Duration::from_secs(self.within(
+                "limits.idle_connection_seconds",
+                idle,
+                10,
+                86_400,
+            )?),
+            account_calls: self.rate(
+                "account_calls_per_second",
+                file.account_calls_per_second,
+                SECOND,
+                CALLS_AT_ONCE,
+            )?,
+            address_calls: self.rate(
+                "address_calls_per_second",
+                file.address_calls_per_second,
+                SECOND,
+                CALLS_AT_ONCE,
+            )?,
+            calls_under_way: count("calls_under_way", file.calls_under_way)?,
+            failed_logins: self.rate(
+                "failed_logins_per_minute",
+                file.failed_logins_per_minute,
+                SECOND * 60,
+                1,
+            )?,
+            new_accounts: self.rate(
+                "new_accounts_per_hour",
+                file.new_accounts_per_hour,
+                SECOND * 3_600,
+                1,
+            )?,
         })
+    }
+
+    /// So many in so long, and `burst` times as many at once; 0 does not limit.
+    fn rate(
+        &self,
+        name: &str,
+        value: u64,
+        each: Duration,
+        burst: u32,
+    ) -> Result<Option<Rate>, ConfigError> {
+        let value = self.within(&format!("limits.{name}"), value, 0, 10_000_000)?;
+        let count = u32::try_from(value).expect("within u32");
+        Ok((count > 0).then(|| Rate { count, each, burst: count * burst }))
     }
 
     fn log(&self, file: &file::Log) -> Result<Log, ConfigError> {

@@ -73,6 +73,8 @@ pub(super) struct Accounts {
     pub(super) password_memory_kib: u64,
     pub(super) password_iterations: u64,
     pub(super) password_concurrency: u64,
+    pub(super) password_queue: u64,
+    pub(super) session_idle_days: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,6 +83,15 @@ pub(super) struct Limits {
     pub(super) queued_updates: u64,
     pub(super) subscribers: u64,
     pub(super) subscriber_buffer: u64,
+    pub(super) connections: u64,
+    pub(super) connections_per_address: u64,
+    pub(super) streams_per_connection: u64,
+    pub(super) idle_connection_seconds: u64,
+    pub(super) account_calls_per_second: u64,
+    pub(super) address_calls_per_second: u64,
+    pub(super) calls_under_way: u64,
+    pub(super) failed_logins_per_minute: u64,
+    pub(super) new_accounts_per_hour: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,8 +144,23 @@ impl Default for File {
                 password_memory_kib: 19_456,
                 password_iterations: 2,
                 password_concurrency: 2,
+                password_queue: 64,
+                session_idle_days: 90,
             },
-            limits: Limits { queued_updates: 4_096, subscribers: 10_000, subscriber_buffer: 1_024 },
+            limits: Limits {
+                queued_updates: 4_096,
+                subscribers: 10_000,
+                subscriber_buffer: 1_024,
+                connections: 10_000,
+                connections_per_address: 2_000,
+                streams_per_connection: 256,
+                idle_connection_seconds: 600,
+                account_calls_per_second: 200,
+                address_calls_per_second: 2_000,
+                calls_under_way: 256,
+                failed_logins_per_minute: 30,
+                new_accounts_per_hour: 1_000,
+            },
             log: Log { max_entries: 1_000_000 },
             retention: Retention { deleted_messages_days: 30, requests_days: 7 },
             metrics: Metrics { listen: String::new() },

@@ -56,7 +56,7 @@ pub struct Config {
     pub tls: Tls,
     /// How passwords are guarded.
     pub accounts: Accounts,
-    /// The bounds of queues.
+    /// The bounds of queues, and of what one caller may take.
     pub limits: Limits,
     /// How much of the replicated log is kept.
     pub log: Log,
@@ -137,9 +137,13 @@ pub struct Accounts {
     pub password_iterations: u32,
     /// How many password checks run at the same time.
     pub password_concurrency: usize,
+    /// How many more may wait.
+    pub password_queue: usize,
+    /// A session that is not used for so long ends; `None` if none does.
+    pub session_idle: Option<Duration>,
 }
 
-/// The bounds of queues.
+/// The bounds of queues, and of what one caller may take.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Updates that may wait for the leader.
@@ -148,6 +152,35 @@ pub struct Limits {
     pub subscribers: usize,
     /// Events that may wait for one subscriber.
     pub subscriber_buffer: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// Calls and streams at the same time on one connection.
+    pub streams_per_connection: u32,
+    /// A connection without a call is ended after this.
+    pub idle_connection: Duration,
+    /// Calls of one account.
+    pub account_calls: Option<Rate>,
+    /// Calls from one address.
+    pub address_calls: Option<Rate>,
+    /// Calls and streams that one account may have under way.
+    pub calls_under_way: usize,
+    /// Wrong passwords from one address.
+    pub failed_logins: Option<Rate>,
+    /// New accounts from one address.
+    pub new_accounts: Option<Rate>,
+}
+
+/// How often something may happen: over time, and at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// So many times
+    pub count: u32,
+    /// in so long;
+    pub each: Duration,
+    /// and so many times at once, for whoever has had none for long.
+    pub burst: u32,
 }
 
 /// How much of the replicated log is kept.

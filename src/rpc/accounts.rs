@@ -3,15 +3,16 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    context::{self, Caller, Context, Proved, parse},
+    allowances::{was_none, was_right},
+    context::{self, Caller, Context, parse},
     errors,
-    passwords::PasswordError,
 };
 use crate::{
     chat::{
         AccountId, ChangePassword, Command, CreateAccount, Glob, Outcome, Password, Proof, Refusal,
         SessionId, Username,
     },
+    limits::Origin,
     wire::chat::{self as proto, account_service_server::AccountService},
 };
 
@@ -26,33 +27,51 @@ impl Accounts {
         &self,
         username: &Username,
         password: &Password,
+        origin: Origin,
     ) -> Result<(Option<Proof>, String, bool), Status> {
         let context = &self.context;
-        let Proved { proof, is_taken, .. } = context.prove(username, password).await?;
+        let meant = context.meant(username).await?;
+        let is_taken = meant.iter().any(|known| known.account.username == *username);
+        let proof = match meant.is_empty() {
+            false => context.prove(username, password, meant, origin).await?,
+            true => None,
+        };
         if is_taken {
             return Ok((proof, String::new(), true));
         }
+        context.allowances.new_account(origin).await?;
         let hash = context.passwords.hash(password.clone()).await;
-        Ok((proof, hash.map_err(broken)?, false))
+        Ok((proof, hash.map_err(|error| errors::password(&error))?, false))
     }
 
     /// What the password proves of the caller's own account; takes the same time where that is gone.
-    async fn prove_own(&self, caller: Caller, password: String) -> Result<Option<Proof>, Status> {
+    async fn prove_own(
+        &self,
+        caller: Caller,
+        password: String,
+        origin: Origin,
+    ) -> Result<Option<Proof>, Status> {
         // What no account can have is wrong.
         let Ok(password) = Password::parse(password) else { return Ok(None) };
         let read = self.context.read(move |reader| reader.credentials_of(caller.account)).await?;
-        let hashed = read.as_ref().map(|known| known.password_hash.clone());
-        let right = self.context.passwords.verify(password, hashed).await.map_err(broken)?;
-        let known = read.filter(|_| right);
+        let guess = self.context.allowances.guess_own(caller.account, origin).await?;
+        let hashed = read.iter().map(|known| known.password_hash.clone()).collect();
+        let right = match self.context.passwords.verify(password, hashed).await {
+            Ok(right) => right,
+            Err(error) => {
+                was_none(guess);
+                return Err(errors::password(&error));
+            }
+        };
+        let known = read.filter(|_| right == [true]);
+        if known.is_some() {
+            was_right(guess);
+        }
         Ok(known.map(|known| Proof {
             account: known.account.id,
             password_version: known.password_version,
         }))
     }
-}
-
-fn broken(error: PasswordError) -> Status {
-    errors::internal(&error.to_string())
 }
 
 #[tonic::async_trait]
@@ -61,13 +80,13 @@ impl AccountService for Accounts {
         &self,
         request: Request<proto::CreateAccountRequest>,
     ) -> Result<Response<proto::CreateAccountResponse>, Status> {
-        let request = request.into_inner();
+        let (origin, request) = (context::origin_of(&request), request.into_inner());
         let username = parse("username", Username::parse_new(&request.username))?;
         let password = parse("password", Password::parse(request.password))?;
         let id = context::request_id_of(&request.request_id)?;
         // The second round meets the account that somebody, perhaps this very caller, has just made.
         for _ in 0..2 {
-            let (proof, password_hash, existed) = self.prove(&username, &password).await?;
+            let (proof, password_hash, existed) = self.prove(&username, &password, origin).await?;
             let (session_token, token) = context::draw_token()?;
             let command = Command::CreateAccount(CreateAccount {
                 username: username.clone(),
@@ -79,6 +98,7 @@ impl AccountService for Accounts {
             });
             match self.context.execute_as(id, None, command).await? {
                 Ok(Outcome::AccountCreated { account, .. }) => {
+                    self.context.allowances.is_at_home(account.id, origin);
                     let account = Some(account.into());
                     return Ok(Response::new(proto::CreateAccountResponse {
                         account,
@@ -133,11 +153,14 @@ impl AccountService for Accounts {
         request: Request<proto::ChangePasswordRequest>,
     ) -> Result<Response<proto::ChangePasswordResponse>, Status> {
         let caller = self.context.caller(request.metadata()).await?;
-        let request = request.into_inner();
+        let (origin, request) = (context::origin_of(&request), request.into_inner());
         let new = parse("new_password", Password::parse(request.new_password))?;
-        let proof = self.prove_own(caller, request.old_password).await?;
+        let proof = self.prove_own(caller, request.old_password, origin).await?;
         let password_hash = match proof {
-            Some(_) => self.context.passwords.hash(new).await.map_err(broken)?,
+            Some(_) => {
+                let hash = self.context.passwords.hash(new).await;
+                hash.map_err(|error| errors::password(&error))?
+            }
             None => String::new(),
         };
         let command = Command::ChangePassword(ChangePassword { proof, password_hash });
@@ -153,8 +176,8 @@ impl AccountService for Accounts {
         request: Request<proto::DeleteAccountRequest>,
     ) -> Result<Response<proto::DeleteAccountResponse>, Status> {
         let caller = self.context.caller(request.metadata()).await?;
-        let request = request.into_inner();
-        let proof = self.prove_own(caller, request.password).await?;
+        let (origin, request) = (context::origin_of(&request), request.into_inner());
+        let proof = self.prove_own(caller, request.password, origin).await?;
         let (command, session) = (Command::DeleteAccount(proof), Some(caller.session));
         match self.context.execute(&request.request_id, session, command).await? {
             Outcome::AccountDeleted => Ok(Response::new(proto::DeleteAccountResponse {})),

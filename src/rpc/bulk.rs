@@ -8,18 +8,20 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 
 use super::{
-    context::Context,
+    context::{Caller, Context},
     errors,
     messages::{send_command, sent},
 };
 use crate::{
-    chat::SessionId,
     node::{Refused, Underway},
     telemetry::trace,
     wire::chat::{
@@ -41,12 +43,13 @@ type Answer = Result<SendMessagesResponse, Status>;
 /// Serves a stream until the caller has no more messages, or the server stops or cannot take one any more.
 pub(super) fn serve(
     context: Context,
-    session: SessionId,
+    caller: Caller,
     incoming: Streaming<SendMessagesRequest>,
     stop: CancellationToken,
 ) -> ReceiverStream<Answer> {
     let (outgoing, answers) = mpsc::channel(OUTGOING);
-    let sender = Sender { context, session, outgoing, in_flight: VecDeque::new() };
+    let sender =
+        Sender { context, caller, outgoing, in_flight: VecDeque::new(), rests_until: None };
     // Ends with the caller's connection, with the server, or with the first message after the lead.
     tokio::spawn(trace::within(trace::current(), sender.run(incoming, stop)));
     ReceiverStream::new(answers)
@@ -55,10 +58,12 @@ pub(super) fn serve(
 /// One caller's stream.
 struct Sender {
     context: Context,
-    session: SessionId,
+    caller: Caller,
     outgoing: mpsc::Sender<Answer>,
     /// In the order in which they were read.
     in_flight: VecDeque<Flight>,
+    /// Nothing is read before this; so the caller is slowed down, and not refused.
+    rests_until: Option<Instant>,
 }
 
 /// A message that was read.
@@ -94,7 +99,9 @@ impl Sender {
                 result = oldest(&self.context, &mut self.in_flight), if !self.in_flight.is_empty() => {
                     self.answer(result).await?;
                 }
-                request = incoming.message(), if more && self.in_flight.len() < WINDOW => {
+                () = rest(self.rests_until), if self.rests_until.is_some() => self.rests_until = None,
+                request = incoming.message(),
+                    if more && self.rests_until.is_none() && self.in_flight.len() < WINDOW => {
                     match request? {
                         Some(request) => self.begin(request).await,
                         None => more = false,
@@ -107,12 +114,15 @@ impl Sender {
 
     /// Sends a message on its way.
     async fn begin(&mut self, request: SendMessagesRequest) {
+        self.rests_until = self.context.allowances.after_message(self.caller.account);
         let SendMessagesRequest { request_id, conversation, body, reply_to } = request;
         let begun = match send_command(&conversation, body, &reply_to) {
             _ if request_id.is_empty() => {
                 Err(errors::field_violation("request_id", "a UUID, by which the answer is known"))
             }
-            Ok(command) => self.context.begin(&request_id, Some(self.session), command).await,
+            Ok(command) => {
+                self.context.begin(&request_id, Some(self.caller.session), command).await
+            }
             Err(status) => Err(status),
         };
         let state = begun.map_or_else(State::Refused, State::Underway);
@@ -147,6 +157,12 @@ async fn oldest(
         Some(State::Underway(underway)) => sent(context.outcome(underway).await?),
         Some(State::Refused(status)) => Err(status.clone()),
         None => std::future::pending().await,
+    }
+}
+
+async fn rest(until: Option<Instant>) {
+    if let Some(until) = until {
+        sleep_until(until).await;
     }
 }
 

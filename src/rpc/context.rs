@@ -4,21 +4,23 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tonic::{Status, metadata::MetadataMap};
+use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{
+    allowances::{Allowances, was_none, was_right},
     errors,
     passwords::Passwords,
     uses::{self, Uses},
 };
 use crate::{
     chat::{
-        Account, AccountId, Command, MAX_IDS, Malformed, MessageId, Outcome, Password, Proof,
-        Refusal, RequestId, RequestKey, SessionId, Timestamp, TokenHash, Update, Username,
+        AccountId, Command, MAX_IDS, Malformed, MessageId, Outcome, Password, Proof, Refusal,
+        RequestId, RequestKey, SessionId, Timestamp, TokenHash, Update, Username,
     },
     cluster::ServerId,
+    limits::Origin,
     node::{Moment, NodeHandle, Refused, TokenOwner, Underway},
-    store::{Reader, StoreError},
+    store::{Credentials, Reader, StoreError},
     wire,
 };
 
@@ -29,6 +31,7 @@ pub(super) struct Context {
     /// Where clients reach each server.
     pub(super) addresses: Arc<BTreeMap<ServerId, String>>,
     pub(super) passwords: Passwords,
+    pub(super) allowances: Arc<Allowances>,
     pub(super) uses: Uses,
 }
 
@@ -38,17 +41,6 @@ pub(super) struct Caller {
     pub(super) account: AccountId,
     pub(super) session: SessionId,
     pub(super) token: TokenHash,
-}
-
-/// What a name and a password came to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Proved {
-    /// The account whose password it is.
-    pub(super) proof: Option<Proof>,
-    /// Whether the name means any account.
-    pub(super) is_meant: bool,
-    /// Whether it is the present name of one.
-    pub(super) is_taken: bool,
 }
 
 impl Context {
@@ -88,6 +80,13 @@ impl Context {
         Ok(owner)
     }
 
+    /// A caller's stream is open, which is a use of its session.
+    pub(super) fn is_in_use(&self, caller: Caller) {
+        if let Ok(owner) = self.node.token_owner(&caller.token) {
+            self.note_use(caller.token, owner);
+        }
+    }
+
     /// Has the use of a live session written down, once an hour.
     fn note_use(&self, token: TokenHash, owner: TokenOwner) {
         let now = now();
@@ -125,30 +124,43 @@ impl Context {
         checked.await?.map_err(errors::refusal)
     }
 
-    /// Whose password this is among the accounts that the name means: more than one where a merge took
-    /// it from an account. All of them are tried, also after the right one, so that the time does not
-    /// tell which it was.
+    /// The accounts that a name means: more than one where a merge took it from an account.
+    pub(super) async fn meant(&self, username: &Username) -> Result<Vec<Credentials>, Status> {
+        let name = username.clone();
+        self.read(move |reader| reader.credentials(&name)).await
+    }
+
+    /// Whose password this is among the accounts that the name means. Where there is none, it takes the same
+    /// time, and counts as a guess all the same.
     pub(super) async fn prove(
         &self,
         username: &Username,
         password: &Password,
-    ) -> Result<Proved, Status> {
-        let name = username.clone();
-        let known = self.read(move |reader| reader.credentials(&name)).await?;
-        let mut proved = Proved {
-            proof: None,
-            is_meant: !known.is_empty(),
-            is_taken: known.iter().any(|known| known.account.username == *username),
-        };
-        for known in known {
-            let Account { id: account, .. } = known.account;
-            let proof = Proof { account, password_version: known.password_version };
-            let right = self.passwords.verify(password.clone(), Some(known.password_hash)).await;
-            if right.map_err(|error| errors::internal(&error.to_string()))? {
-                proved.proof = proved.proof.or(Some(proof));
+        meant: Vec<Credentials>,
+        origin: Origin,
+    ) -> Result<Option<Proof>, Status> {
+        let accounts = meant.iter().map(|known| known.account.id);
+        let guess = self.allowances.guess(username, accounts, origin).await?;
+        let (proofs, hashes): (Vec<_>, Vec<_>) = meant
+            .into_iter()
+            .map(|Credentials { account, password_version, password_hash }| {
+                (Proof { account: account.id, password_version }, password_hash)
+            })
+            .unzip();
+        let right = self.passwords.verify(password.clone(), hashes).await;
+        let right = match right {
+            Ok(right) => right,
+            Err(error) => {
+                was_none(guess);
+                return Err(errors::password(&error));
             }
+        };
+        let proof = proofs.into_iter().zip(right).find(|(_, right)| *right).map(|(proof, _)| proof);
+        if let Some(proof) = proof {
+            was_right(guess);
+            self.allowances.is_at_home(proof.account, origin);
         }
-        Ok(proved)
+        Ok(proof)
     }
 
     /// Brings a command into the log; `session` is absent for calls that begin one.
@@ -189,6 +201,11 @@ impl Context {
         let executed = underway.outcome().await.map_err(|error| errors::refused(error, self))?;
         executed.result.map_err(errors::refusal)
     }
+}
+
+/// Where a call comes from.
+pub(super) fn origin_of<T>(request: &Request<T>) -> Origin {
+    request.extensions().get().copied().unwrap_or(Origin::UNKNOWN)
 }
 
 /// The update that a call makes, with the time of now.
@@ -242,7 +259,11 @@ fn token_hash(token: &str) -> TokenHash {
 }
 
 fn bearer(metadata: &MetadataMap) -> Option<TokenHash> {
-    let value = metadata.get("authorization")?.to_str().ok()?;
+    token_in(metadata.get("authorization")?.to_str().ok()?)
+}
+
+/// The token in what a call says by "authorization".
+pub(super) fn token_in(value: &str) -> Option<TokenHash> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token_hash(token.trim()))
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::context::Context;
+use super::{context::Context, passwords::PasswordError};
 use crate::{
     chat::{Malformed, Refusal},
     cluster::ServerId,
@@ -121,13 +121,34 @@ fn too_slow(cursor: Option<String>) -> Status {
     Status::with_error_details(Code::ResourceExhausted, words, details)
 }
 
-/// As many subscribers as this server takes are there already.
-pub(super) fn too_many(what: &str) -> Status {
+/// Somebody does too much, and may come back after this.
+pub(super) fn limited(words: impl Into<String>, wait: Duration) -> Status {
     let mut details = ErrorDetails::new();
     details
         .set_error_info("RATE_LIMITED", DOMAIN, HashMap::new())
-        .set_retry_info(Some(Duration::from_secs(5)));
-    Status::with_error_details(Code::ResourceExhausted, format!("too many {what}"), details)
+        .set_retry_info(Some(wait.max(RETRY)));
+    Status::with_error_details(Code::ResourceExhausted, words, details)
+}
+
+/// A call took longer than any should.
+pub(super) fn took_too_long() -> Status {
+    let words = "the call was not finished in time; repeat it with the same request_id";
+    Status::deadline_exceeded(words)
+}
+
+/// A password was neither right nor wrong.
+pub(super) fn password(error: &PasswordError) -> Status {
+    match error {
+        PasswordError::Busy => {
+            limited(format!("{error}; try again in a moment"), Duration::from_secs(1))
+        }
+        _ => internal(&error.to_string()),
+    }
+}
+
+/// As many subscribers as this server takes are there already.
+pub(super) fn too_many(what: &str) -> Status {
+    limited(format!("too many {what}"), Duration::from_secs(5))
 }
 
 /// The search index lacks what it must hold.
@@ -303,7 +324,7 @@ mod tests {
             )
             .chain([
                 field_violation("body", "is too long"),
-                too_many("subscribers"),
+                limited("too many subscribers", Duration::from_millis(1)),
                 too_slow(None),
                 search_not_ready(),
                 internal("a test"),

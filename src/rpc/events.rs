@@ -266,6 +266,7 @@ impl Device {
                     }
                 },
                 _ = heartbeat.tick() => {
+                    self.context.is_in_use(self.caller);
                     self.head().await?;
                     self.tell(Kind::Heartbeat(Heartbeat {})).await?;
                     let overdue = settled.is_some_and(|settled| settled <= Instant::now());

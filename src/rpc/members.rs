@@ -10,7 +10,13 @@ use subtle::ConstantTimeEq as _;
 use tonic::{Request, Status};
 
 use super::errors;
-use crate::{cluster::ServerId, peers::SECRET_KEY, sparing::Sparing, tls, wire::cluster::Envelope};
+use crate::{
+    cluster::ServerId, limits::Place, peers::SECRET_KEY, sparing::Sparing, tls,
+    wire::cluster::Envelope,
+};
+
+/// On its connections, every server is known by this mark.
+const SERVER: u64 = u64::MAX;
 
 /// The cluster's servers, as this one knows them.
 pub(super) struct Circle {
@@ -56,7 +62,15 @@ impl Members {
     /// Lets a call pass, with what it proves, or refuses it.
     pub(super) fn admit(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let address = request.remote_addr();
-        let server = self.judge(&request).map_err(|problem| self.refuse(address, &problem))?;
+        let place = request.extensions_mut().remove::<Place>();
+        let server = self.judge(&request).map_err(|problem| {
+            // A flood of such calls ends with its connection.
+            place.iter().for_each(Place::strike);
+            self.refuse(address, &problem)
+        })?;
+        if let Some(place) = place {
+            place.is_known(SERVER);
+        }
         request.extensions_mut().insert(Proven { server, address });
         Ok(request)
     }

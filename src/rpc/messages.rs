@@ -45,7 +45,7 @@ impl MessageService for Messages {
     ) -> Result<Response<Self::SendMessagesStream>, Status> {
         let caller = self.context.caller(request.metadata()).await?;
         let (context, stop) = (self.context.clone(), self.stop.clone());
-        let answers = bulk::serve(context, caller.session, request.into_inner(), stop);
+        let answers = bulk::serve(context, caller, request.into_inner(), stop);
         Ok(Response::new(answers))
     }
 

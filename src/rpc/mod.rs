@@ -9,6 +9,8 @@
 
 mod accounts;
 mod admin;
+mod admission;
+mod allowances;
 mod bulk;
 mod context;
 mod conversations;
@@ -59,6 +61,7 @@ use crate::{
         },
     },
 };
+pub use admission::AdmissionLayer;
 use context::Context;
 #[doc(hidden)]
 pub use cursor::Cursor;
@@ -96,8 +99,11 @@ pub enum RpcError {
     Descriptors(#[from] prost::DecodeError),
 }
 
+/// What every call meets: it is counted, and then admitted.
+type Layers = Stack<AdmissionLayer, Stack<Measure, Identity>>;
+
 /// What clients and other servers call.
-pub type Public = Router<Stack<Measure, Identity>>;
+pub type Public = Router<Layers>;
 
 /// Every service of this server, ready to serve.
 pub struct Routers {
@@ -115,16 +121,19 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
     let Services { node, id, secret, certified, config, stop } = services;
     let addresses: BTreeMap<ServerId, String> =
         config.servers.iter().map(|(id, server)| (*id, server.address.to_string())).collect();
-    let passwords = passwords::Passwords::new(
-        config.accounts.password_memory_kib,
-        config.accounts.password_iterations,
-        config.accounts.password_concurrency,
-    )?;
+    let passwords = passwords::Passwords::new(&config.accounts)?;
+    let allowances = allowances::Allowances::new(&config.limits);
     let (uses, due) = uses::channel();
     let writing = uses::write_down(node.clone(), due);
     let stopping = stop.clone();
     tasks.spawn(async move { stopping.run_until_cancelled(writing).await });
-    let context = Context { node: node.clone(), addresses: Arc::new(addresses), passwords, uses };
+    let context = Context {
+        node: node.clone(),
+        addresses: Arc::new(addresses),
+        passwords,
+        allowances: allowances.clone(),
+        uses,
+    };
     let members = Members::new(Circle {
         id,
         cluster: config.cluster.name.clone(),
@@ -170,12 +179,10 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
     let (reporter, health) = tonic_health::server::health_reporter();
     tasks.spawn(report_health(reporter, node.clone(), stop.clone()));
 
-    let public = Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .initial_stream_window_size(4 * 1024 * 1024)
-        .initial_connection_window_size(8 * 1024 * 1024)
+    let admission = AdmissionLayer { node: node.clone(), allowances };
+    let public = bounded(Server::builder(), config.limits.streams_per_connection)
         .layer(Measure::new(node))
+        .layer(admission)
         .add_service(AccountServiceServer::new(accounts::Accounts { context: context.clone() }))
         .add_service(SessionServiceServer::new(sessions::Sessions { context: context.clone() }))
         .add_service(ConversationServiceServer::new(conversations::Conversations {
@@ -192,6 +199,22 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
         .add_service(reflection().build_v1alpha()?);
     let admin = Server::builder().add_service(AdminServiceServer::new(admin));
     Ok(Routers { public, admin })
+}
+
+/// What HTTP/2 lets one connection do.
+fn bounded(server: Server, streams: u32) -> Server {
+    server
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        // What a service does not read stays in the connection, and may not be more than this.
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(2 * 1024 * 1024)
+        .max_concurrent_streams(streams)
+        .http2_max_header_list_size(16 * 1024)
+        // Streams that a caller begins and takes back, and those that break the rules: more of them, and
+        // the connection ends.
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .http2_max_local_error_reset_streams(Some(128))
 }
 
 /// What reflection shows: the protos whose services are served beside it.

@@ -7,30 +7,12 @@ use super::{
     errors,
 };
 use crate::{
-    chat::{
-        Command, DeviceName, Login, Outcome, Password, Proof, Refusal, Session, SessionId, Username,
-    },
+    chat::{Command, DeviceName, Login, Outcome, Password, Refusal, Session, SessionId, Username},
     wire::chat::{self as proto, session_service_server::SessionService},
 };
 
 pub(super) struct Sessions {
     pub(super) context: Context,
-}
-
-impl Sessions {
-    /// Verifies a password; takes the same time whether the account exists or not.
-    async fn prove(
-        &self,
-        username: &Username,
-        password: Password,
-    ) -> Result<Option<Proof>, Status> {
-        let proved = self.context.prove(username, &password).await?;
-        if !proved.is_meant {
-            let nobody = self.context.passwords.verify(password, None).await;
-            nobody.map_err(|error| errors::internal(&error.to_string()))?;
-        }
-        Ok(proved.proof)
-    }
 }
 
 #[tonic::async_trait]
@@ -39,14 +21,16 @@ impl SessionService for Sessions {
         &self,
         request: Request<proto::LoginRequest>,
     ) -> Result<Response<proto::LoginResponse>, Status> {
-        let request = request.into_inner();
+        let (origin, request) = (context::origin_of(&request), request.into_inner());
         let username = parse("username", Username::parse(&request.username))?;
         // What no account can have is wrong, and a login is told no more than that.
         let password = Password::parse(request.password)
             .map_err(|_| errors::refusal(Refusal::BadCredentials))?;
         let device_name = parse("device_name", DeviceName::parse(request.device_name))?;
         let id = context::request_id_of(&request.request_id)?;
-        let proof = self.prove(&username, password).await?;
+        self.context.allowances.may_guess(&username, origin).await?;
+        let meant = self.context.meant(&username).await?;
+        let proof = self.context.prove(&username, &password, meant, origin).await?;
         let proof = proof.ok_or_else(|| errors::refusal(Refusal::BadCredentials))?;
         let (session_token, token) = context::draw_token()?;
         let session = SessionId(context::draw_id());

@@ -9,6 +9,7 @@
 
 mod housekeeping;
 mod indexing;
+mod places;
 mod security;
 mod socket;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use socket::AdminSocket;
 use crate::{
     cluster::{Boot, Hash, ServerId, Time},
     config::{Config, ConfigError},
+    limits::Guarded,
     metrics::Metrics,
     node::{self, LinkSettings, Parts, Running},
     rpc::{self, Routers, Services},
@@ -44,6 +46,7 @@ use crate::{
     tls::{Dialing, Handshakes, Knocks, Patience, TlsError},
 };
 
+use housekeeping::Kept;
 pub use security::check_certificates;
 use watching::View;
 
@@ -124,12 +127,13 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
     let (folder, watched) = (config.server_dir(id), config.server(id)?.metrics.clone());
+    let (places, patience) = places::of(&config.limits);
     // Before anything is touched: a server with a certificate that nobody accepts must not start.
     let Some(keeper) = security::keeper(&config, id)? else {
         let network = || {
             let (incoming, port) = open(listener)?;
             Ok(Network {
-                incoming: Knocks::new(incoming),
+                incoming: Guarded::new(Knocks::new(incoming), places, patience),
                 dialing: Dialing::Plain(Endpoint::connect_lazy),
                 clock: node::boot_clock,
                 port: Some(port),
@@ -144,6 +148,7 @@ pub async fn run(
     let network = || {
         let (incoming, port) = open(listener)?;
         let incoming = Handshakes::new(incoming, server, authority, Patience::default());
+        let incoming = Guarded::new(incoming, places, patience);
         let (admin, metrics) = (socket::bind(&folder), watching::bind(watched.as_ref())?);
         let clock = node::boot_clock;
         Ok(Network { incoming, dialing, clock, port: Some(port), admin, metrics })
@@ -295,7 +300,11 @@ impl Serving {
                 tracing::error!(%error, "serving ended");
             }
         });
-        let chores = housekeeping::run(running.handle.clone(), config.retention.clone());
+        let kept = Kept {
+            retention: config.retention.clone(),
+            idle_session: config.accounts.session_idle,
+        };
+        let chores = housekeeping::run(running.handle.clone(), kept);
         let stopping = stop.clone();
         tasks.spawn(async move { stopping.run_until_cancelled(chores).await });
         tasks.spawn(indexing::run(running.handle.store().clone(), stop.clone()));

@@ -18,7 +18,7 @@ pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations"
 
 /// The version of the replicated database's schema: the number of its migrations. Servers tell it to
 /// each other.
-pub const SCHEMA_VERSION: u32 = 7;
+pub const SCHEMA_VERSION: u32 = 8;
 
 const APPLICATION_ID: i64 = 1_667_788_407;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

@@ -111,6 +111,7 @@ fn encode_command(command: &Command) -> wire::update::Command {
         Command::Expire(expire) => Wire::Expire(wire::Expire {
             requests_before_micros: expire.requests_before.0,
             deleted_before_micros: expire.deleted_before.0,
+            idle_before_micros: expire.idle_before.0,
         }),
         Command::Mark(mark) => Wire::Mark(wire::Mark { mark: mark.0.to_vec() }),
         Command::Merge(merge) => Wire::Merge(merge::encode(merge)),
@@ -153,6 +154,7 @@ fn decode_command(command: wire::update::Command) -> Result<Command, UnreadableU
         Wire::Expire(expire) => Command::Expire(Expire {
             requests_before: Timestamp(expire.requests_before_micros),
             deleted_before: Timestamp(expire.deleted_before_micros),
+            idle_before: Timestamp(expire.idle_before_micros),
         }),
         Wire::Mark(mark) => Command::Mark(id(&mark.mark, MarkId::from_slice, "mark")?),
         Wire::Merge(merge) => Command::Merge(Box::new(merge::decode(merge)?)),

@@ -113,10 +113,11 @@ fn command() -> impl Strategy<Value = Command> {
             disabled,
         }),
         any::<[u8; 16]>().prop_map(|id| Command::EndSessions(AccountId(id))),
-        any::<(i64, i64)>().prop_map(|(requests, deleted)| {
+        any::<(i64, i64, i64)>().prop_map(|(requests, deleted, idle)| {
             Command::Expire(Expire {
                 requests_before: Timestamp(requests),
                 deleted_before: Timestamp(deleted),
+                idle_before: Timestamp(idle),
             })
         }),
     ]

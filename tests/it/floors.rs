@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("wire", 1),
     ("certs", 2),
     ("client", 2),
+    ("limits", 2),
     ("peers", 2),
     ("store", 2),
     ("node", 3),

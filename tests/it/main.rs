@@ -8,6 +8,7 @@
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark and the nemesis")]
 mod harness;
 
+mod abuse;
 mod accounts;
 mod bad_input;
 mod bulk;

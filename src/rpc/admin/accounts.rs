@@ -47,7 +47,7 @@ impl Administration {
     pub(super) async fn hash(&self, password: String) -> Result<String, Status> {
         let password = parse("password", Password::parse(password))?;
         let hash = self.context.passwords.hash(password).await;
-        hash.map_err(|error| errors::internal(&error.to_string()))
+        hash.map_err(|error| errors::password(&error))
     }
 
     /// Has the leader change an account.

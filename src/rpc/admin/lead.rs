@@ -43,7 +43,7 @@ impl Administration {
         let mut standing = self.node().watch();
         let decided = standing.wait_for(|now| self.leads(successor, now) || somebody_new(now));
         let decided = timeout(PATIENCE, decided).await;
-        let now = decided.ok().and_then(Result::ok).map(|now| now.clone());
+        let now = decided.ok().and_then(Result::ok).map(|now| *now);
         Ok(now.filter(|now| self.leads(successor, now)))
     }
 

@@ -1,17 +1,18 @@
 //! Removing what is older than its time to live: outcomes, sessions that ended when those were kept, and the
-//! bodies of deleted messages and of messages in closed rooms. A bounded part each time, so that no entry of
+//! bodies of deleted messages and of messages in closed rooms; and ending sessions that nobody uses. A bounded part each time, so that no entry of
 //! the log holds the writer up.
 
 use diesel::{
-    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _, delete,
-    dsl::sql, sql_types::Bool, update,
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, RunQueryDsl as _,
+    SelectableHelper as _, delete, dsl::sql, sql_types::Bool, update,
 };
 
-use super::{Context, Stop};
+use super::{Context, Stop, session};
 use crate::{
     chat::{Expire, Outcome},
     store::{
         error::StoreError,
+        rows::{self, SessionRow},
         schema::{
             conversations, deleted_messages, ended_tokens, messages, requests, session_tokens,
             sessions,
@@ -26,9 +27,10 @@ const AT_ONCE: i64 = 4_000;
 pub(super) fn expire(context: &mut Context<'_>, expire: &Expire) -> Result<Outcome, Stop> {
     let outcomes = forget_outcomes(context, expire.requests_before.0)?;
     let sessions = forget_sessions(context, expire.requests_before.0)?;
+    let idle = end_idle(context, expire.idle_before.0)?;
     let bodies = purge_bodies(context, expire.deleted_before.0)?;
     let rooms_left = purge_room(context, expire.deleted_before.0)?;
-    let full = [outcomes, sessions, bodies].contains(&AT_ONCE);
+    let full = [outcomes, sessions, idle, bodies].contains(&AT_ONCE);
     Ok(Outcome::Expired { more: full || rooms_left })
 }
 
@@ -78,6 +80,23 @@ fn forget_sessions(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> 
         context.record("sessions", &[(*session).into()]);
     }
     Ok(old.len() as i64)
+}
+
+/// Ends the sessions that nobody used for long, as a log-out would.
+fn end_idle(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> {
+    let idle: Vec<SessionRow> = sessions::table
+        .filter(sql::<Bool>("end_time IS NULL"))
+        .filter(sessions::last_used.lt(before))
+        .order((sessions::last_used, sessions::id))
+        .limit(AT_ONCE)
+        .select(SessionRow::as_select())
+        .load(context.connection)
+        .map_err(StoreError::database("find sessions that nobody uses"))?;
+    for idle in &idle {
+        let account = rows::account_by_key(context.connection, idle.account)?;
+        session::end(context, &account, idle)?;
+    }
+    Ok(idle.len() as i64)
 }
 
 fn purge_bodies(context: &mut Context<'_>, before: i64) -> Result<i64, Stop> {

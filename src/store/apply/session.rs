@@ -99,7 +99,11 @@ pub(super) fn end_all(
 }
 
 /// Ends a live session. Its token stays known, so that the call can be repeated.
-fn end(context: &mut Context<'_>, account: &AccountRow, session: &SessionRow) -> Result<(), Stop> {
+pub(super) fn end(
+    context: &mut Context<'_>,
+    account: &AccountRow,
+    session: &SessionRow,
+) -> Result<(), Stop> {
     update(sessions::table.find(session.id))
         .set(sessions::end_time.eq(context.time))
         .execute(context.connection)

@@ -155,7 +155,11 @@ fn a_session_that_the_winner_has_long_forgotten_does_not_come_back() {
     let mut split = split();
     split.winner.act(split.phone, Command::Logout).unwrap();
     let far = Timestamp(i64::MAX);
-    let expire = crate::chat::Expire { requests_before: far, deleted_before: far };
+    let expire = crate::chat::Expire {
+        requests_before: far,
+        deleted_before: far,
+        idle_before: Timestamp(0),
+    };
     let expire = split.winner.scribe.call(None, Command::Expire(expire));
     split.winner.run(&expire).unwrap();
     let touch = split.loser.scribe.call(None, Command::TouchSession(split.phone.session));
@@ -171,7 +175,11 @@ fn an_account_whose_first_session_is_forgotten_is_merged_all_the_same() {
     let desk = device(&mut split.loser, dave);
     split.loser.act(dave, Command::Logout).unwrap();
     let far = Timestamp(i64::MAX);
-    let expire = crate::chat::Expire { requests_before: Timestamp(0), deleted_before: far };
+    let expire = crate::chat::Expire {
+        requests_before: Timestamp(0),
+        deleted_before: far,
+        idle_before: Timestamp(0),
+    };
     let only_sessions = crate::chat::Expire { requests_before: far, ..expire };
     let expire = split.loser.scribe.call(None, Command::Expire(only_sessions));
     split.loser.run(&expire).unwrap();

@@ -326,7 +326,11 @@ fn an_inbox_larger_than_one_entry_takes_goes_with_the_next_expiry() {
         contents.lines().filter(|line| line.ends_with("body=78")).count()
     };
     assert_eq!(left(&bench), 10);
-    let expire = Expire { requests_before: Timestamp(0), deleted_before: Timestamp(0) };
+    let expire = Expire {
+        requests_before: Timestamp(0),
+        deleted_before: Timestamp(0),
+        idle_before: Timestamp(0),
+    };
     let expire = bench.scribe.call(None, Command::Expire(expire));
     bench.run(&expire).unwrap();
     assert_eq!(left(&bench), 0);
@@ -350,7 +354,8 @@ fn sessions_that_ended_long_ago_are_forgotten_with_their_tokens() {
     assert_eq!(rows(&bench), (2, 2, 1));
     let mut expire = |before: i64| {
         let (requests_before, deleted_before) = (Timestamp(before), Timestamp(0));
-        let expire = Command::Expire(Expire { requests_before, deleted_before });
+        let expire =
+            Command::Expire(Expire { requests_before, deleted_before, idle_before: Timestamp(0) });
         let update = bench.scribe.call(None, expire);
         bench.run(&update).unwrap();
         rows(&bench)

@@ -291,7 +291,11 @@ fn old_outcomes_and_deleted_bodies_expire_by_the_logged_time() {
     bench.run(&kept).unwrap();
     let body = "body=736563726574";
     assert!(bench.contents().contains(body), "the archive has it");
-    let expire = crate::chat::Expire { requests_before: kept.time, deleted_before: kept.time };
+    let expire = crate::chat::Expire {
+        requests_before: kept.time,
+        deleted_before: kept.time,
+        idle_before: Timestamp(0),
+    };
     let update = bench.scribe.call(None, Command::Expire(expire));
     assert_eq!(bench.run(&update), Ok(Outcome::Expired { more: false }));
     assert!(!bench.contents().contains(body));

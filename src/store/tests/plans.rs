@@ -122,7 +122,11 @@ fn every_command_and_query_finds_its_rows_by_an_index() {
         rival.run(&update::decode(update).unwrap()).unwrap();
     }
     let far = Timestamp(i64::MAX);
-    let expire = crate::chat::Expire { requests_before: far, deleted_before: far };
+    let expire = crate::chat::Expire {
+        requests_before: far,
+        deleted_before: far,
+        idle_before: Timestamp(0),
+    };
     let expire = bench.scribe.call(None, Command::Expire(expire));
     bench.run(&expire).unwrap();
     bench.act(alice, Command::Logout).unwrap();

@@ -351,7 +351,11 @@ fn a_closed_room_is_gone_for_all_and_its_name_is_free() {
     assert_eq!(bench.list(bob, "#room"), Err(Refusal::NotAllowed), "it is another room");
     // The bodies go after the retention period.
     let far = Timestamp(i64::MAX);
-    let expire = crate::chat::Expire { requests_before: Timestamp(0), deleted_before: far };
+    let expire = crate::chat::Expire {
+        requests_before: Timestamp(0),
+        deleted_before: far,
+        idle_before: Timestamp(0),
+    };
     let text = "body=686973746F7279";
     assert!(bench.contents().contains(text));
     let update = bench.scribe.call(None, Command::Expire(expire));

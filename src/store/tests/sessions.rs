@@ -1,7 +1,7 @@
 //! Accounts and sessions.
 
 use super::*;
-use crate::chat::{ChangeKind, Glob};
+use crate::chat::{ChangeKind, Expire, Glob};
 
 fn token_of(update: &Update) -> TokenHash {
     match &update.command {
@@ -192,4 +192,30 @@ fn accounts_are_listed_by_glob_page_by_page() {
     assert!(list("%", 0).is_empty());
     let bad = bench.read(|reader| reader.accounts(&Glob::parse("").unwrap(), 0, "zz"));
     assert!(matches!(bad, Err(Refusal::BadField { field: "page_token", .. })));
+}
+
+#[test]
+fn sessions_that_nobody_uses_end_and_those_in_use_go_on() {
+    let mut bench = Bench::new();
+    let (alice, bob) = (bench.user("alice"), bench.user("bob"));
+    let touch = bench.scribe.call(None, Command::TouchSession(bob.session));
+    bench.run(&touch).unwrap();
+    let expire = |idle_before| {
+        let never = Timestamp(0);
+        Command::Expire(Expire { requests_before: never, deleted_before: never, idle_before })
+    };
+    for (idle_before, alice_lives) in
+        [(Timestamp(0), true), (touch.time, false), (touch.time, false)]
+    {
+        let expire = bench.scribe.call(None, expire(idle_before));
+        let entry = bench.scribe.update(&expire);
+        let applied = bench.writer.apply(&[entry]).unwrap();
+        bench.writer.commit().unwrap();
+        assert_eq!(applied.results[0].1, Ok(Outcome::Expired { more: false }));
+        let sent = bench.act(alice, send_command("@alice", "hi", None));
+        assert_eq!(sent.is_ok(), alice_lives, "{sent:?}");
+        bench.act(bob, send_command("@bob", "hi", None)).expect("it was used just then");
+    }
+    let ended = bench.read(|reader| reader.sessions(alice.account, 0, "")).unwrap();
+    assert!(ended.items.is_empty(), "it is no device of hers any more");
 }

@@ -229,10 +229,7 @@ impl Cluster {
         let mut all = vec!["--id", &id, "--config", &config];
         all.extend(arguments);
         let log = self.folder().join(log);
-        let mut environment = self.options.environment.clone();
-        for (_, value) in &mut environment {
-            *value = value.replace("{id}", &id);
-        }
+        let environment = self.options.environment_of(&id);
         Process::start(&all, &environment, self.folder(), log, input)
     }
 

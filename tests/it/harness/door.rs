@@ -1,6 +1,6 @@
 //! One server's door: every service, over one connection, with or without a session.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, net::IpAddr, time::Duration};
 
 use chinwag::wire::chat::{
     GetStatusRequest, GetStatusResponse, account_service_client::AccountServiceClient,
@@ -69,6 +69,13 @@ impl Door {
     pub(crate) fn narrow(address: &str) -> Door {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
         let endpoint = endpoint.initial_stream_window_size(65_535);
+        Door { channel: endpoint.connect_lazy(), bearer: Bearer::default() }
+    }
+
+    /// A door for a caller at this address of loopback, with a connection that holds little.
+    pub(crate) fn from_address(address: &str, own: IpAddr) -> Door {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+        let endpoint = endpoint.local_address(Some(own)).initial_stream_window_size(65_535);
         Door { channel: endpoint.connect_lazy(), bearer: Bearer::default() }
     }
 

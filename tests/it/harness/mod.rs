@@ -8,6 +8,7 @@
 //! permit of this process's semaphore (nextest runs a process a test, and has a limit of its own in
 //! `.config/nextest.toml`).
 
+mod attacks;
 mod cluster;
 mod contents;
 mod dice;
@@ -22,6 +23,7 @@ mod seat;
 mod shim;
 mod wait;
 
+pub(crate) use attacks::{Attack, PREFACE, Target, stay_idle};
 pub(crate) use cluster::{Cluster, all, free_ports, place};
 pub(crate) use contents::{
     bodies, contents_are_equal, count, database, query, query_all, stored_messages,

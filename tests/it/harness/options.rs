@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::Path};
 pub(super) const CERTS: &str = "certs";
 
 /// How a cluster is set up. The shipped settings hold, except that a password check costs next to
-/// nothing.
+/// nothing, and that nobody is slowed down for many calls from one address: here all of them are.
 #[derive(Clone)]
 pub(crate) struct Options {
     /// How many servers are configured, from ID 1.
@@ -37,7 +37,38 @@ impl Default for Options {
     }
 }
 
+/// Without these limits everybody may do as much as one can from one address.
+const UNLIMITED: [(&str, &str); 5] = [
+    ("CHINWAG__LIMITS__ACCOUNT_CALLS_PER_SECOND", "0"),
+    ("CHINWAG__LIMITS__ADDRESS_CALLS_PER_SECOND", "0"),
+    ("CHINWAG__LIMITS__NEW_ACCOUNTS_PER_HOUR", "0"),
+    ("CHINWAG__LIMITS__CALLS_UNDER_WAY", "1000000"),
+    ("CHINWAG__LIMITS__STREAMS_PER_CONNECTION", "10000"),
+];
+
 impl Options {
+    /// The shipped limits and the shipped cost of a password.
+    pub(crate) fn as_shipped() -> Options {
+        let shipped = [
+            ("CHINWAG__LIMITS__ACCOUNT_CALLS_PER_SECOND", "200"),
+            ("CHINWAG__LIMITS__ADDRESS_CALLS_PER_SECOND", "2000"),
+            ("CHINWAG__LIMITS__NEW_ACCOUNTS_PER_HOUR", "1000"),
+            ("CHINWAG__LIMITS__CALLS_UNDER_WAY", "256"),
+            ("CHINWAG__LIMITS__STREAMS_PER_CONNECTION", "256"),
+            ("CHINWAG__ACCOUNTS__PASSWORD_MEMORY_KIB", "19456"),
+            ("CHINWAG__ACCOUNTS__PASSWORD_ITERATIONS", "2"),
+        ];
+        let environment = shipped.map(|(name, value)| (name, value.to_owned())).to_vec();
+        Options { environment, ..Options::default() }
+    }
+
+    /// The environment of a server.
+    pub(super) fn environment_of(&self, id: &str) -> Vec<(&'static str, String)> {
+        let own = self.environment.iter();
+        let own = own.map(|(name, value)| (*name, value.replace("{id}", id)));
+        UNLIMITED.into_iter().map(|(name, value)| (name, value.to_owned())).chain(own).collect()
+    }
+
     /// The config file for servers on these ports of loopback, which the others reach at `fronts`, with
     /// all files below `folder`.
     pub(super) fn config(&self, ports: &[u16], fronts: &[u16], folder: &Path) -> String {

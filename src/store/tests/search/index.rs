@@ -33,7 +33,8 @@ fn what_one_entry_changes_in_thousands_of_messages_leaves_the_index_whole() {
     scene.bench.act(alice, edit(&kept, "kept before")).unwrap();
     scene.bench.act(alice, Command::DeleteRoom(room("hall"))).unwrap();
     let far = Timestamp(i64::MAX);
-    let expire = Expire { requests_before: Timestamp(0), deleted_before: far };
+    let expire =
+        Expire { requests_before: Timestamp(0), deleted_before: far, idle_before: Timestamp(0) };
     let purge = scene.bench.scribe.call(None, Command::Expire(expire));
     scene.bench.run(&purge).unwrap();
     scene.bench.act(alice, edit(&kept, "kept after")).unwrap();
