@@ -45,6 +45,8 @@ async fn a_pipe_gets_a_block_for_every_look_until_it_is_interrupted() {
     seen("2 copies").await;
     seen("2 copies").await;
     assert!(heads >= 3, "{heads}");
+    // The end of the input would end it too, and to wait for a child ends its input.
+    let _input = child.stdin.take();
     let id = child.id().expect("it runs");
     let pid = Pid::from_raw(id.cast_signed()).expect("a process");
     kill_process(pid, Signal::INT).expect("our own child");
