@@ -9,6 +9,7 @@
 
 mod housekeeping;
 mod indexing;
+mod listen;
 mod places;
 mod security;
 mod socket;
@@ -28,10 +29,7 @@ use tokio::{
 };
 use tokio_stream::{Stream, wrappers::UnixListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::{
-    Endpoint,
-    server::{Connected, TcpIncoming},
-};
+use tonic::transport::{Endpoint, server::Connected};
 
 pub use socket::AdminSocket;
 
@@ -47,6 +45,8 @@ use crate::{
 };
 
 use housekeeping::Kept;
+pub use listen::bind;
+use listen::open;
 pub use security::check_certificates;
 use watching::View;
 
@@ -103,18 +103,6 @@ pub struct Options {
     pub force_lead: bool,
 }
 
-/// Binds where this server listens.
-///
-/// # Errors
-/// The server is not configured, or its port is in use.
-pub fn bind(config: &Config, id: ServerId) -> Result<TcpListener, ServerError> {
-    let address = config.server(id)?.listen.to_string();
-    let failed = |error| ServerError::Listen { address: address.clone(), error };
-    let listener = TcpListener::bind(&address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
-}
-
 /// Runs one server until `stop` is cancelled or it must not go on.
 ///
 /// # Errors
@@ -157,24 +145,6 @@ pub async fn run(
         ended = run_over(config, id, options, network, stop) => ended,
         never = keeper.run() => match never {},
     }
-}
-
-/// The connections that come, and a second handle of the port, which keeps it open until the very end.
-fn open(
-    listener: impl FnOnce() -> Result<TcpListener, ServerError>,
-) -> Result<(TcpIncoming, TcpListener), ServerError> {
-    let port = listener()?;
-    let failed = |error| listen_error(&port, error);
-    let serving = port.try_clone().map_err(failed)?;
-    let serving = tokio::net::TcpListener::from_std(serving).map_err(failed)?;
-    Ok((connections(serving), port))
-}
-
-/// The connections that others make. An answer is often several small writes, and none of them may wait for
-/// the acknowledgement of the one before: that would cost 40 ms. The server's own setting is not for
-/// connections that it is handed.
-fn connections(listener: tokio::net::TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 /// What a server hears and speaks over.
@@ -393,9 +363,4 @@ fn random_hash() -> Result<Hash, ServerError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(ServerError::Random)?;
     Ok(Hash(bytes))
-}
-
-fn listen_error(port: &TcpListener, error: io::Error) -> ServerError {
-    let address = port.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    ServerError::Listen { address, error }
 }

@@ -109,7 +109,7 @@ async fn no_part_of_an_answer_waits_for_the_one_before() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let _caller = tokio::net::TcpStream::connect(address).await.expect("it listens");
-    let accepted = super::connections(listener).next().await.expect("one came");
+    let accepted = super::listen::connections(listener).next().await.expect("one came");
     assert!(accepted.expect("it is open").nodelay().expect("a socket"));
 }
 
