@@ -1,4 +1,5 @@
-//! Connections that have a place: they begin in time, are not idle for ever, and end when they must.
+//! Connections that have a place: they begin in time, are not idle for ever, do not only ping, and end when they
+//! must.
 //!
 //! HTTP/2 has its own pings, which find a peer that is gone; they begin after its preface, and say nothing of
 //! one that is there and wants nothing. So this looks at both ends of a connection's life.
@@ -21,7 +22,7 @@ use tokio_stream::Stream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
-use super::{Caller, Full, Place, Places};
+use super::{Caller, Full, Place, Places, frames::Frames};
 use crate::sparing::Sparing;
 
 /// What a caller sends before anything else, by the rules of HTTP/2.
@@ -123,6 +124,9 @@ pub struct Held<Connection> {
     /// How many calls had begun at the last look.
     begun: u64,
     told_to_end: Pin<Box<WaitForCancellationFutureOwned>>,
+    frames: Frames,
+    /// Until then nothing is read.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<Connection> Held<Connection> {
@@ -136,6 +140,8 @@ impl<Connection> Held<Connection> {
             look: Box::pin(sleep(patience.preface)),
             begun: 0,
             told_to_end,
+            frames: Frames::new(Instant::now().into_std()),
+            pause: None,
         }
     }
 
@@ -155,13 +161,36 @@ impl<Connection> Held<Connection> {
         false
     }
 
-    /// So many bytes have come.
-    fn heard(&mut self, bytes: usize) {
+    /// This has come.
+    fn heard(&mut self, bytes: &[u8]) {
+        let now = Instant::now();
+        let (preface, frames) = bytes.split_at(self.missing.min(bytes.len()));
         if self.missing > 0 {
-            self.missing = self.missing.saturating_sub(bytes);
+            self.missing -= preface.len();
             if self.missing == 0 {
-                self.look = Box::pin(sleep_until(Instant::now() + self.idle));
+                self.look = Box::pin(sleep_until(now + self.idle));
             }
+        }
+        let wait = self.frames.read(frames, now.into_std());
+        if !wait.is_zero() {
+            self.pause = Some(Box::pin(sleep_until(now + wait)));
+        }
+    }
+
+    /// So much was written, or it could not be.
+    fn told(
+        &mut self,
+        polled: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match polled {
+            // Whoever takes nothing is never read from again, so it must be noticed here.
+            Poll::Pending if self.is_over(context) => Poll::Ready(Err(over())),
+            Poll::Ready(Ok(bytes)) => {
+                self.frames.written(bytes);
+                Poll::Ready(Ok(bytes))
+            }
+            polled => polled,
         }
     }
 }
@@ -203,10 +232,13 @@ impl<Connection: AsyncRead + Unpin> AsyncRead for Held<Connection> {
             // As if the caller had ended it.
             return Poll::Ready(Ok(()));
         }
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.connection).poll_read(context, buffer))?;
-        let read = buffer.filled().len() - before;
-        self.heard(read);
+        self.heard(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
@@ -217,11 +249,8 @@ impl<Connection: AsyncWrite + Unpin> AsyncWrite for Held<Connection> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.connection).poll_write(context, bytes) {
-            // Whoever takes nothing is never read from again, so it must be noticed here.
-            Poll::Pending if self.is_over(context) => Poll::Ready(Err(over())),
-            polled => polled,
-        }
+        let polled = Pin::new(&mut self.connection).poll_write(context, bytes);
+        self.told(polled, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -240,10 +269,8 @@ impl<Connection: AsyncWrite + Unpin> AsyncWrite for Held<Connection> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.connection).poll_write_vectored(context, parts) {
-            Poll::Pending if self.is_over(context) => Poll::Ready(Err(over())),
-            polled => polled,
-        }
+        let polled = Pin::new(&mut self.connection).poll_write_vectored(context, parts);
+        self.told(polled, context)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,7 +1,7 @@
 //! How much of this server one caller may take: connections, calls, guesses.
 //!
 //! **Promises.** Whatever strangers do, a number bounds it: connections in all and from one address
-//! ([`Places`]), how long one may be idle ([`Guarded`]), calls a second ([`Buckets`]), calls under way
+//! ([`Places`]), how long one may be idle and how often ping ([`Guarded`]), calls a second ([`Buckets`]), calls under way
 //! ([`UnderWay`]), wrong passwords ([`Guesses`]). What is kept about callers is bounded too: when a memory is
 //! full, somebody is forgotten, and forgetting is always to the caller's advantage.
 //!
@@ -15,6 +15,7 @@
 
 mod buckets;
 mod familiar;
+mod frames;
 mod guarded;
 mod guesses;
 mod origin;

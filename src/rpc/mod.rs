@@ -160,16 +160,26 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
         members: members.clone(),
         stop: stop.clone(),
     };
-    let status = status::StatusService {
+    let status = ClusterServiceServer::new(status::StatusService {
         context: context.clone(),
         id,
         policy: config.policy_name(),
         failure_timeout: config.failover.timing.failure_timeout,
-    };
+    });
     let signs = signs::Signs::default();
     tasks.spawn(signs.clone().watch(node.clone(), stop.clone()));
     let subscribers = config.limits.subscribers;
-    let events = events::Events::new(context.clone(), signs, subscribers, stop.clone());
+    let events = EventServiceServer::new(events::Events::new(
+        context.clone(),
+        signs,
+        subscribers,
+        stop.clone(),
+    ));
+    let accounts = AccountServiceServer::new(accounts::Accounts { context: context.clone() });
+    let sessions = SessionServiceServer::new(sessions::Sessions { context: context.clone() });
+    let conversations =
+        ConversationServiceServer::new(conversations::Conversations { context: context.clone() });
+    let messages = MessageServiceServer::new(messages::Messages { context, stop: stop.clone() });
     let shown = shown()?;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -183,14 +193,12 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
     let public = bounded(Server::builder(), config.limits.streams_per_connection)
         .layer(Measure::new(node))
         .layer(admission)
-        .add_service(AccountServiceServer::new(accounts::Accounts { context: context.clone() }))
-        .add_service(SessionServiceServer::new(sessions::Sessions { context: context.clone() }))
-        .add_service(ConversationServiceServer::new(conversations::Conversations {
-            context: context.clone(),
-        }))
-        .add_service(MessageServiceServer::new(messages::Messages { context, stop }))
-        .add_service(EventServiceServer::new(events))
-        .add_service(ClusterServiceServer::new(status))
+        .add_service(accounts.max_decoding_message_size(LARGEST))
+        .add_service(sessions.max_decoding_message_size(LARGEST))
+        .add_service(conversations.max_decoding_message_size(LARGEST))
+        .add_service(messages.max_decoding_message_size(LARGEST))
+        .add_service(events.max_decoding_message_size(LARGEST))
+        .add_service(status.max_decoding_message_size(LARGEST))
         .add_service(ReplicationServiceServer::with_interceptor(replication, let_in(&members)))
         .add_service(OperationServiceServer::with_interceptor(operations, let_in(&members)))
         .add_service(health)
@@ -200,6 +208,10 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
     let admin = Server::builder().add_service(AdminServiceServer::new(admin));
     Ok(Routers { public, admin })
 }
+
+/// What a client asks for is at most a body of 16 KiB, or 500 names. A message that says of itself that it is larger
+/// than this is refused before it has come.
+const LARGEST: usize = 256 * 1024;
 
 /// What HTTP/2 lets one connection do.
 fn bounded(server: Server, streams: u32) -> Server {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    harness::{Dice, all},
+    harness::Dice,
     net::{Way, both_ways},
     times::Kind,
     world::World,
@@ -40,7 +40,7 @@ pub(crate) enum Episode {
     SlowDisk,
     /// The small disk is full.
     FillDisk,
-    /// Nothing comes from or to the leader.
+    /// Nothing comes from or to the leader and those who are cut off with it.
     CutLeader,
     /// Nothing comes from the leader, or nothing comes to it.
     CutLeaderOneWay,
@@ -107,7 +107,7 @@ pub(crate) struct Nemesis<'a> {
 impl Nemesis<'_> {
     /// Plays one episode; everybody is in sync before and after.
     pub(crate) async fn play(&mut self, episode: Episode) {
-        let leader = self.world.cluster.in_sync(all()).await;
+        let leader = self.world.cluster.in_sync(self.world.cluster.ids()).await;
         self.world.load.more(20).await;
         self.pause(300).await;
         self.world.tell(format!("{episode:?}; server {leader} leads"));
@@ -135,7 +135,7 @@ impl Nemesis<'_> {
                 self.pause(1_500).await;
             }
             FreezeShortly => {
-                let id = *self.dice.pick(&[1, 2, 3]);
+                let id = self.anybody();
                 self.world.freeze(id);
                 self.pause(1_400).await;
             }
@@ -146,7 +146,7 @@ impl Nemesis<'_> {
             }
             FailDisk => self.fail_disk(leader).await,
             SlowDisk => {
-                let id = *self.dice.pick(&[1, 2, 3]);
+                let id = self.anybody();
                 let how = *self.dice.pick(&["slow 30", "slow 300", "slow 1500"]);
                 self.world.tell(format!("    server {id}: {how}"));
                 self.world.disturb_syncs(id, Some(how));
@@ -154,13 +154,11 @@ impl Nemesis<'_> {
                 self.pause(2_000).await;
             }
             FillDisk => self.fill_disk().await,
-            CutLeader => {
-                self.cut(Kind::Cut, leader, &both_ways(leader, others(leader))).await;
-            }
+            CutLeader => self.cut_off(leader).await,
             CutLeaderOneWay => self.cut_one_way(leader).await,
             CutFollower => {
                 let id = self.follower(leader);
-                self.hold(&both_ways(id, others(id)));
+                self.hold(&both_ways(id, self.others(id)));
                 self.world.load.more(20).await;
                 self.pause(2_000).await;
                 self.break_perhaps(id);
@@ -176,8 +174,23 @@ impl Nemesis<'_> {
         sleep(Duration::from_millis(self.dice.draw(most_ms))).await;
     }
 
+    fn anybody(&mut self) -> u32 {
+        let ids: Vec<u32> = self.world.cluster.ids().collect();
+        *self.dice.pick(&ids)
+    }
+
+    fn others(&self, id: u32) -> Vec<u32> {
+        self.world.cluster.ids().filter(|other| *other != id).collect()
+    }
+
+    /// Whether those who are left after two crashes may not lead.
+    fn two_are_too_many(&self) -> bool {
+        let servers = self.world.cluster.ids().count();
+        self.majority && servers - 2 <= servers / 2
+    }
+
     fn follower(&mut self, leader: u32) -> u32 {
-        *self.dice.pick(&others(leader))
+        *self.dice.pick(&self.others(leader))
     }
 
     /// Kills the leader; returns the next one.
@@ -191,8 +204,8 @@ impl Nemesis<'_> {
         let next = self.crash(leader).await;
         let began = Instant::now();
         self.world.kill(next).await;
-        if self.majority {
-            // One alone may not lead; the first comes back.
+        if self.two_are_too_many() {
+            // The first comes back.
             self.world.start(leader).await;
             let (time, by) = self.world.outage(began, &[next]).await;
             self.world.tell(format!("    server {by} answers after {} ms", time.as_millis()));
@@ -202,12 +215,12 @@ impl Nemesis<'_> {
     }
 
     async fn crash_heir(&mut self, leader: u32) {
-        let heir = others(leader)[0];
+        let heir = self.others(leader)[0];
         self.world.kill(leader).await;
         sleep(Duration::from_millis(self.dice.draw(40))).await;
         let began = Instant::now();
         self.world.kill(heir).await;
-        if self.majority {
+        if self.two_are_too_many() {
             self.world.start(leader).await;
             let (time, by) = self.world.outage(began, &[heir]).await;
             self.world.tell(format!("    server {by} answers after {} ms", time.as_millis()));
@@ -217,7 +230,7 @@ impl Nemesis<'_> {
     }
 
     async fn crash_all(&mut self) {
-        let mut ids: Vec<u32> = all().collect();
+        let mut ids: Vec<u32> = self.world.cluster.ids().collect();
         for id in &ids {
             self.world.kill(*id).await;
         }
@@ -241,7 +254,7 @@ impl Nemesis<'_> {
     }
 
     async fn fail_disk(&mut self, leader: u32) {
-        let id = *self.dice.pick(&[1, 2, 3]);
+        let id = self.anybody();
         self.world.tell(format!("    server {id}"));
         let began = Instant::now();
         self.world.disturb_syncs(id, Some("fail"));
@@ -279,22 +292,38 @@ impl Nemesis<'_> {
         }
     }
 
-    async fn cut(&mut self, kind: Kind, leader: u32, ways: &[Way]) {
+    /// Where there are many servers, the leader may keep some followers, but no majority.
+    async fn cut_off(&mut self, leader: u32) {
+        let mut rest = self.others(leader);
+        let most = rest.len() / 2;
+        let mut side = vec![leader];
+        while side.len() < most && self.dice.percent(70) {
+            let at = usize::try_from(self.dice.draw(rest.len() as u64)).expect("small");
+            side.push(rest.remove(at));
+        }
+        let ways: Vec<Way> =
+            side.iter().flat_map(|id| both_ways(*id, rest.iter().copied())).collect();
+        self.cut(Kind::Cut, &side, &ways).await;
+    }
+
+    /// The first of the side leads.
+    async fn cut(&mut self, kind: Kind, side: &[u32], ways: &[Way]) {
         let began = Instant::now();
         self.hold(ways);
-        self.world.measure(kind, began, &[leader]).await;
+        self.world.measure(kind, began, side).await;
         self.pause(1_500).await;
-        self.break_perhaps(leader);
+        self.break_perhaps(side[0]);
     }
 
     async fn cut_one_way(&mut self, leader: u32) {
         let mute = self.dice.percent(50);
-        let ways: Vec<Way> = others(leader)
+        let ways: Vec<Way> = self
+            .others(leader)
             .into_iter()
             .map(|other| if mute { (leader, other) } else { (other, leader) })
             .collect();
         if mute || self.majority {
-            self.cut(Kind::CutOneWay, leader, &ways).await;
+            self.cut(Kind::CutOneWay, &[leader], &ways).await;
             return;
         }
         // It hears nobody, and tells them that it goes on alone: nobody else may answer then.
@@ -306,8 +335,8 @@ impl Nemesis<'_> {
 
     /// With one server that reaches everybody, the cluster goes on.
     async fn cut_pair(&mut self) {
-        let id = *self.dice.pick(&[1, 2, 3]);
-        let other = *self.dice.pick(&others(id));
+        let id = self.anybody();
+        let other = *self.dice.pick(&self.others(id));
         let ways = both_ways(id, [other]);
         let ways = if self.dice.percent(50) { &ways[..1] } else { &ways[..] };
         self.hold(ways);
@@ -319,7 +348,7 @@ impl Nemesis<'_> {
 
     async fn storm(&mut self) {
         for _ in 0..4 + self.dice.draw(5) {
-            let id = *self.dice.pick(&[1, 2, 3]);
+            let id = self.anybody();
             let up = self.world.cluster.is_up(id);
             match self.dice.draw(10) {
                 0..=2 if up => {
@@ -344,7 +373,7 @@ impl Nemesis<'_> {
                     self.world.freeze(id);
                 }
                 7..=8 => {
-                    let other = *self.dice.pick(&others(id));
+                    let other = *self.dice.pick(&self.others(id));
                     self.hold(&[(id, other)]);
                 }
                 9 => self.world.net.heal(),
@@ -353,8 +382,4 @@ impl Nemesis<'_> {
             self.pause(600).await;
         }
     }
-}
-
-fn others(id: u32) -> Vec<u32> {
-    all().filter(|other| *other != id).collect()
 }

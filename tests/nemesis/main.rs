@@ -4,8 +4,8 @@
 //! Plain `cargo test` does this for some seconds under each policy. For more, with an optimised build:
 //!
 //! ```text
-//! cargo test --release --test nemesis -- --seconds 600 [--policy available|majority] [--seed N]
-//!     [--goals] [--tls]
+//! cargo test --release --test nemesis -- --seconds 600 [--policy available|majority] [--servers 3]
+//!     [--seed N] [--goals] [--tls]
 //! cargo test --release --test nemesis -- --busy --seconds 1800
 //! ```
 //!
@@ -48,6 +48,7 @@ const ROUND: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy)]
 struct Run {
     policy: &'static str,
+    servers: u32,
     seed: u64,
     duration: Duration,
     told: bool,
@@ -76,6 +77,8 @@ fn main() -> ExitCode {
         None => vec!["available", "majority"],
     };
     let seconds = number("--seconds");
+    let servers = number("--servers").map_or(3, |servers| u32::try_from(servers).expect("a few"));
+    assert!((3..=7).contains(&servers), "3 to 7 servers");
     let share = u32::try_from(policies.len()).expect("two at most");
     let duration = seconds.map_or(USUAL, |seconds| Duration::from_secs(seconds) / share);
     // Short enough to be typed again.
@@ -93,7 +96,7 @@ fn main() -> ExitCode {
         }
         let seed = number("--seed").unwrap_or_else(fresh);
         let (told, tls) = (seconds.is_some(), has("--tls"));
-        let run = Run { policy, seed, duration, told, tls };
+        let run = Run { policy, servers, seed, duration, told, tls };
         met &= runtime.block_on(harass(run));
     }
     if has("--goals") && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -113,11 +116,11 @@ async fn harass(run: Run) -> bool {
 }
 
 async fn play_round(run: Run) -> Times {
-    let Run { policy, seed, duration, told, tls } = run;
-    println!("nemesis under {policy}: --seed {seed}");
+    let Run { policy, servers, seed, duration, told, tls } = run;
+    println!("nemesis under {policy}, {servers} servers: --seed {seed}");
     let mut dice = Dice::new(seed);
-    let small = *dice.pick(&[1, 2, 3]);
-    let mut world = World::begin(policy, small, tls).await;
+    let small = u32::try_from(dice.draw(servers.into())).expect("a few") + 1;
+    let mut world = World::begin(policy, servers, small, tls).await;
     world.told = told;
     let end = Instant::now() + duration;
     let mut episodes = 0;

@@ -7,7 +7,7 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
     disks::SmallDisk,
-    harness::{Cluster, Load, Options, People, all, compile_shim, free_ports, until, wipe},
+    harness::{Cluster, Load, Options, People, compile_shim, free_ports, until, wipe},
     net::Net,
     times::{Kind, Times},
 };
@@ -35,9 +35,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Three servers in sync, and everybody talks. `small` is the server with the small disk.
-    pub(crate) async fn begin(policy: &'static str, small: u32, tls: bool) -> World {
-        let mut options = Options { policy, tls, ..Options::default() };
+    /// So many servers in sync, and everybody talks. `small` is the server with the small disk.
+    pub(crate) async fn begin(policy: &'static str, servers: u32, small: u32, tls: bool) -> World {
+        let mut options = Options { policy, servers, tls, ..Options::default() };
         options.fronts = Some(free_ports(options.servers));
         let tools = tempfile::tempdir().expect("a folder");
         let shim = match compile_shim(tools.path()) {
@@ -62,10 +62,10 @@ impl World {
             }
         };
         let mut net = Net::new(&cluster);
-        for id in all() {
+        for id in cluster.ids() {
             start(&mut cluster, &mut net, id, &[]).await;
         }
-        cluster.in_sync(all()).await;
+        cluster.in_sync(cluster.ids()).await;
         let histories = policy == "available";
         let people = People { listeners: LISTENERS, senders: SENDERS, scouts: true, histories };
         let load = Load::begin(&cluster, people).await;
@@ -152,13 +152,13 @@ impl World {
         if let Some((_, disk)) = &self.small_disk {
             disk.clear();
         }
-        for id in all() {
+        for id in self.cluster.ids() {
             self.disturb_syncs(id, None);
             if self.is_frozen(id) {
                 self.thaw(id);
             }
         }
-        for id in all() {
+        for id in self.cluster.ids() {
             if self.cluster.is_up(id) && !self.cluster.process(id).is_running() {
                 self.cluster.died(id, Duration::ZERO).await;
                 self.gone(id).await;
@@ -167,7 +167,7 @@ impl World {
                 self.start(id).await;
             }
         }
-        self.cluster.in_sync(all()).await;
+        self.cluster.in_sync(self.cluster.ids()).await;
         self.load.look_after();
     }
 
