@@ -288,8 +288,12 @@ impl Driver {
             Heard::StreamEnded(peer) => Event::StreamEnded { peer },
             Heard::Probed { peer, begun, refused } => Event::Probed { peer, begun, refused },
             Heard::Reconciled { op, done } => Event::Reconciled { op, done },
-            Heard::Snapshot { message, file } => {
-                self.spawn(transfer::verify(message, file, self.heard.clone()));
+            Heard::Snapshot { message, file, looked_into } => {
+                let heard = self.heard.clone();
+                self.spawn(async move {
+                    transfer::verify(message, file, heard).await;
+                    drop(looked_into);
+                });
                 return;
             }
             Heard::SoundSnapshot { message, file } => {

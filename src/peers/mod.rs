@@ -24,12 +24,12 @@ pub use copies::{Copies, Copy, Progress};
 pub use errands::{Errand, Errands};
 pub use merger::{Merger, NotMerged};
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, time::Duration};
 
 use tempfile::TempPath;
 use tokio::{
     net::TcpStream,
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -78,6 +78,8 @@ pub enum Heard {
         message: Message,
         /// The file in the staging folder; removed when this is dropped.
         file: TempPath,
+        /// Dropped when somebody has: until then the call that brought it goes on, and no other is made.
+        looked_into: oneshot::Sender<Infallible>,
     },
     /// A snapshot that arrived was looked into, and may be installed.
     SoundSnapshot {

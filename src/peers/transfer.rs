@@ -5,7 +5,12 @@ use std::{path::Path, time::Duration};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
-use tokio::{fs::File, io::AsyncWriteExt as _, time::timeout};
+use tokio::{
+    fs::File,
+    io::AsyncWriteExt as _,
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
     Copy, Heard, Settings,
@@ -59,9 +64,17 @@ pub(super) async fn register(
     }
     if let Some(incoming) = snapshot {
         let (message, file) = incoming.finish().await?;
-        let _ = caller.heard.send(Heard::Snapshot { message, file }).await;
+        hand_in(&caller.heard, message, file).await;
     }
     Ok(())
+}
+
+/// Waits until the snapshot was looked into, which takes as long as to receive it. Were the call over before, the
+/// core's next question would have the leader make another one meanwhile.
+async fn hand_in(heard: &mpsc::Sender<Heard>, message: Message, file: TempPath) {
+    let (looked_into, result) = oneshot::channel();
+    let _ = heard.send(Heard::Snapshot { message, file, looked_into }).await;
+    let _ = result.await;
 }
 
 /// Asks for the entries that a candidate lacks.
@@ -229,6 +242,23 @@ mod tests {
         assert_eq!(std::fs::read(&file).expect("readable"), CONTENT);
         drop(file);
         assert_eq!(files(folder.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn the_call_goes_on_until_the_snapshot_was_looked_into() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut incoming = incoming(folder.path()).await;
+        incoming.write(0, Bytes::from_static(CONTENT)).await.expect("in place");
+        let (message, file) = incoming.finish().await.expect("whole");
+        let (heard, mut hears) = mpsc::channel(1);
+        let call = tokio::spawn(async move { hand_in(&heard, message, file).await });
+        let Some(Heard::Snapshot { looked_into, .. }) = hears.recv().await else {
+            panic!("the snapshot is handed in");
+        };
+        tokio::task::yield_now().await;
+        assert!(!call.is_finished());
+        drop(looked_into);
+        call.await.expect("it ends");
     }
 
     #[tokio::test]
