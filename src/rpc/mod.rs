@@ -17,6 +17,7 @@ mod conversations;
 mod cursor;
 mod errors;
 mod events;
+mod health;
 mod measured;
 mod members;
 mod messages;
@@ -37,7 +38,6 @@ use prost_types::FileDescriptorSet;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::{Router, Server};
-use tonic_health::ServingStatus;
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
@@ -51,8 +51,7 @@ use crate::{
             account_service_server::AccountServiceServer,
             cluster_service_server::ClusterServiceServer,
             conversation_service_server::ConversationServiceServer,
-            event_service_server::EventServiceServer,
-            message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE_SERVICE},
+            event_service_server::EventServiceServer, message_service_server::MessageServiceServer,
             session_service_server::SessionServiceServer,
         },
         cluster::{
@@ -187,7 +186,7 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let (reporter, health) = tonic_health::server::health_reporter();
-    tasks.spawn(report_health(reporter, node.clone(), stop.clone()));
+    tasks.spawn(health::report(reporter, node.clone(), stop.clone()));
 
     let admission = AdmissionLayer { node: node.clone(), allowances };
     let public = bounded(Server::builder(), config.limits.streams_per_connection)
@@ -234,33 +233,4 @@ fn shown() -> Result<FileDescriptorSet, RpcError> {
     let mut all = FileDescriptorSet::decode(DESCRIPTORS)?;
     all.file.retain(|file| file.package() != "chinwag.admin.v1");
     Ok(all)
-}
-
-/// What health checks call a server that is in sync in a cluster that is led.
-const READY: &str = "ready";
-
-/// The whole server is alive while it answers; the messages are served where the leader is; and whoever
-/// restarts servers in turn waits for each until it is ready.
-async fn report_health(
-    reporter: tonic_health::server::HealthReporter,
-    node: NodeHandle,
-    stop: CancellationToken,
-) {
-    let mut standing = node.watch();
-    let following = async {
-        loop {
-            let now = *standing.borrow_and_update();
-            reporter.set_service_status("", ServingStatus::Serving).await;
-            reporter.set_service_status(MESSAGE_SERVICE, serving_if(now.serving)).await;
-            reporter.set_service_status(READY, serving_if(now.is_ready())).await;
-            if standing.changed().await.is_err() {
-                return;
-            }
-        }
-    };
-    stop.run_until_cancelled(following).await;
-}
-
-fn serving_if(is_so: bool) -> ServingStatus {
-    if is_so { ServingStatus::Serving } else { ServingStatus::NotServing }
 }

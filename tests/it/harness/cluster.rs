@@ -142,6 +142,20 @@ impl Cluster {
         self.folder().join(CERTS).join(name)
     }
 
+    /// Writes the configuration anew, for so many servers: some more, or without the last ones.
+    pub(crate) fn configure(&mut self, servers: u32) {
+        let known = u32::try_from(self.ports.len()).expect("few");
+        let more = free_ports(servers.saturating_sub(known));
+        self.fronts.extend(&more);
+        self.ports.extend(more);
+        self.options.servers = servers;
+        let few = servers as usize;
+        self.ports.truncate(few);
+        self.fronts.truncate(few);
+        let config = self.options.config(&self.ports, &self.fronts, self.folder());
+        fs::write(self.config(), config).expect("a config file");
+    }
+
     /// Gives all servers new certificates of the same authority.
     pub(crate) fn renew_certificates(&self) {
         make_certificates(self.folder(), &["--renew"]);

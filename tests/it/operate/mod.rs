@@ -5,6 +5,8 @@ mod backup;
 mod gate;
 mod replace;
 mod rolling;
+mod servers;
+mod talk;
 mod verify;
 
 use std::process::Stdio;
