@@ -69,10 +69,10 @@ impl<Key: Copy + Eq + Hash> Buckets<Key> {
         full_at.saturating_duration_since(now).saturating_sub(self.depth)
     }
 
-    /// Takes a token even from an empty bucket, and says how long to wait until nothing is owed.
-    pub fn charge(&self, key: Key, now: Instant) -> Duration {
+    /// Takes tokens even from an empty bucket, and says how long to wait until nothing is owed.
+    pub fn charge(&self, key: Key, tokens: u32, now: Instant) -> Duration {
         let mut state = self.lock(now);
-        let full_at = state.full_at(key, now) + self.spacing;
+        let full_at = state.full_at(key, now) + self.spacing * tokens;
         state.full_at.insert(key, full_at);
         full_at.saturating_duration_since(now).saturating_sub(self.depth)
     }
@@ -141,11 +141,11 @@ mod tests {
     fn what_is_given_back_can_be_taken_again_and_what_is_owed_is_waited_for() {
         let (buckets, now) = (Buckets::new(RATE), Instant::now());
         for _ in 0..5 {
-            assert_eq!(buckets.charge("alice", now), Duration::ZERO);
+            assert_eq!(buckets.charge("alice", 1, now), Duration::ZERO);
         }
-        assert_eq!(buckets.charge("alice", now), TENTH);
-        assert_eq!(buckets.charge("alice", now), TENTH * 2);
-        for _ in 0..3 {
+        assert_eq!(buckets.charge("alice", 1, now), TENTH);
+        assert_eq!(buckets.charge("alice", 3, now), TENTH * 4);
+        for _ in 0..5 {
             buckets.give_back("alice", now);
         }
         assert!(buckets.take("alice", now).is_ok());

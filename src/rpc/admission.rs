@@ -35,6 +35,8 @@ use crate::{
 const SERVERS: &str = "/chinwag.cluster.";
 /// The call that goes on for as long as its caller sends.
 const BULK: &str = "/chinwag.chat.v1.MessageService/SendMessages";
+/// What a client asks for is at most a body of 16 KiB, or 500 names.
+const LARGEST: u32 = 256 * 1024;
 /// To its answer, or to the beginning of the stream that it is answered by, no call takes longer.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How soon a caller with too many calls under way may try again.
@@ -113,7 +115,8 @@ impl AdmissionLayer {
         };
         request.extensions_mut().insert(who.origin);
         if request.uri().path() != BULK {
-            request = request.map(|body| Body::new(Counted { body, held: held.clone() }));
+            let weighed = Weighed::at(request.uri().path());
+            request = request.map(|body| Body::new(Counted { body, held: held.clone(), weighed }));
         }
         match timeout(LONGEST, inner.call(request)).await {
             Ok(answer) => {
@@ -180,6 +183,41 @@ fn keep(body: Body, kept: impl Send + 'static) -> Body {
 struct Counted {
     body: Body,
     held: Arc<Mutex<Held>>,
+    weighed: Weighed,
+}
+
+/// The beginning of a request, which says how large it is: a flag and a length of four bytes.
+struct Weighed {
+    head: [u8; 5],
+    /// How much of it has come.
+    filled: usize,
+    /// What is too large if the request is.
+    field: &'static str,
+}
+
+impl Weighed {
+    fn at(path: &str) -> Weighed {
+        let has_body = path.ends_with("/SendMessage") || path.ends_with("/EditMessage");
+        Weighed { head: [0; 5], filled: 0, field: if has_body { "body" } else { "request" } }
+    }
+
+    /// Refuses what is far too large before it has come.
+    fn weigh(&mut self, data: &[u8]) -> Result<(), Status> {
+        if self.filled == self.head.len() {
+            return Ok(());
+        }
+        let taken = (self.head.len() - self.filled).min(data.len());
+        self.head[self.filled..self.filled + taken].copy_from_slice(&data[..taken]);
+        self.filled += taken;
+        let [_, length @ ..] = self.head;
+        let length = u32::from_be_bytes(length);
+        if self.filled == self.head.len() && length > LARGEST {
+            let words =
+                format!("is too large: {length} bytes, where a request has at most {LARGEST}");
+            return Err(errors::field_violation(self.field, words));
+        }
+        Ok(())
+    }
 }
 
 impl http_body::Body for Counted {
@@ -194,8 +232,9 @@ impl http_body::Body for Counted {
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.takes(data.len())?;
+            let own = &mut *self;
+            own.weighed.weigh(data)?;
+            own.held.lock().unwrap_or_else(PoisonError::into_inner).takes(data.len())?;
         }
         Poll::Ready(frame)
     }

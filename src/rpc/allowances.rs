@@ -122,10 +122,12 @@ impl Allowances {
         Ok(())
     }
 
-    /// Counts a message that came over an account's stream; returns when to read the next one.
-    pub(super) fn after_message(&self, account: AccountId) -> Option<Instant> {
+    /// Counts a message of so many bytes that came over an account's stream, as several if it is large; returns
+    /// when to read the next one.
+    pub(super) fn after_message(&self, account: AccountId, bytes: usize) -> Option<Instant> {
         let now = Instant::now();
-        let wait = self.by_account.as_ref()?.charge(account, now.into_std());
+        let tokens = u32::try_from(1 + bytes.saturating_sub(1) / (16 << 10)).unwrap_or(u32::MAX);
+        let wait = self.by_account.as_ref()?.charge(account, tokens, now.into_std());
         (!wait.is_zero()).then(|| now + wait)
     }
 

@@ -114,7 +114,8 @@ impl Sender {
 
     /// Sends a message on its way.
     async fn begin(&mut self, request: SendMessagesRequest) {
-        self.rests_until = self.context.allowances.after_message(self.caller.account);
+        let bytes = request.body.len();
+        self.rests_until = self.context.allowances.after_message(self.caller.account, bytes);
         let SendMessagesRequest { request_id, conversation, body, reply_to } = request;
         let begun = match send_command(&conversation, body, &reply_to) {
             _ if request_id.is_empty() => {

@@ -192,12 +192,12 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
     let public = bounded(Server::builder(), config.limits.streams_per_connection)
         .layer(Measure::new(node))
         .layer(admission)
-        .add_service(accounts.max_decoding_message_size(LARGEST))
-        .add_service(sessions.max_decoding_message_size(LARGEST))
-        .add_service(conversations.max_decoding_message_size(LARGEST))
-        .add_service(messages.max_decoding_message_size(LARGEST))
-        .add_service(events.max_decoding_message_size(LARGEST))
-        .add_service(status.max_decoding_message_size(LARGEST))
+        .add_service(accounts)
+        .add_service(sessions)
+        .add_service(conversations)
+        .add_service(messages)
+        .add_service(events)
+        .add_service(status)
         .add_service(ReplicationServiceServer::with_interceptor(replication, let_in(&members)))
         .add_service(OperationServiceServer::with_interceptor(operations, let_in(&members)))
         .add_service(health)
@@ -207,10 +207,6 @@ pub fn routers(services: Services, tasks: &TaskTracker) -> Result<Routers, RpcEr
     let admin = Server::builder().add_service(AdminServiceServer::new(admin));
     Ok(Routers { public, admin })
 }
-
-/// What a client asks for is at most a body of 16 KiB, or 500 names. A message that says of itself that it is larger
-/// than this is refused before it has come.
-const LARGEST: usize = 256 * 1024;
 
 /// What HTTP/2 lets one connection do.
 fn bounded(server: Server, streams: u32) -> Server {
