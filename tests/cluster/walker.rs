@@ -49,7 +49,7 @@ const CAUGHT: &[(Mutant, Policy, u64, u64)] = &[
     (Mutant::OldAnswerServesRead, Policy::Majority, 166_111, 50_000),
     (Mutant::ForgetsPromise, Policy::Majority, 26_449, 200_000),
     (Mutant::BelievesUnseen, Policy::Available, 1_550, 20_000),
-    (Mutant::RaisesOwnEpoch, Policy::Majority, 6_890, 100_000),
+    (Mutant::RaisesOwnEpoch, Policy::Majority, 16_210, 100_000),
     (Mutant::ForgetsLateBatch, Policy::Available, 1, 5_000),
     (Mutant::FeedsNewLife, Policy::Available, 6_590, 100_000),
     (Mutant::TakesAnySnapshot, Policy::Available, 1, 20_000),
