@@ -58,6 +58,9 @@ const FOUND_OUT: &str = "older than what the others remember";
 /// After so many cases a new cluster, lest the comparisons take ever longer.
 const A_CLUSTER: usize = 20;
 
+/// A point that nobody came to is tried so many times more.
+const AGAIN: usize = 12;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_dies_anywhere_loses_nothing() {
     if !cfg!(debug_assertions) {
@@ -76,9 +79,17 @@ async fn a_server_that_dies_anywhere_loses_nothing() {
                 }
             }
             println!("{} cases, {} points reached", cases.len(), reached.len());
-            let missed: Vec<&Point> =
-                certain().filter(|point| word == "all" && !reached.contains(point)).collect();
-            assert!(missed.is_empty(), "never reached: {missed:?}");
+            let asked = |point: &Point| cases.iter().any(|(_, known, _)| known == point);
+            for point in certain().filter(|point| asked(point)) {
+                // Who leads next is not always who shall die.
+                let again = cases.iter().filter(|(_, known, _)| known == point).cycle().take(AGAIN);
+                for case in again {
+                    if reached.contains(point) || stage.play(*case).await {
+                        reached.insert(*point);
+                    }
+                }
+                assert!(reached.contains(point), "never reached: {point:?}");
+            }
         }
         None => {
             let end = Instant::now() + SLICE;
