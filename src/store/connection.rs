@@ -64,13 +64,21 @@ pub(super) fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
 
 /// Opens a connection that only reads. The writer has checked the file.
 pub(super) fn open_reader(path: &Path) -> Result<SqliteConnection, StoreError> {
-    check_file(path)?;
+    check_is_there(path)?;
     let mut connection = establish(path)?;
     setup(&mut connection, path, &[COMMON, "PRAGMA query_only = ON;"])?;
     Ok(connection)
 }
 
-/// Opens a connection for maintenance on a file that may be anything.
+/// Opens a connection for maintenance beside the writer, who has checked the file.
+pub(super) fn open_beside(path: &Path) -> Result<SqliteConnection, StoreError> {
+    check_is_there(path)?;
+    let mut connection = establish(path)?;
+    setup(&mut connection, path, &[COMMON])?;
+    Ok(connection)
+}
+
+/// Opens a connection for maintenance on a file that may be anything, and that nobody has open here.
 pub(super) fn open_unchecked(path: &Path) -> Result<SqliteConnection, StoreError> {
     check_file(path)?;
     let mut connection = establish(path)?;
@@ -155,14 +163,23 @@ fn unknown_migration(
     Ok(applied.iter().map(ToString::to_string).find(|version| !known.contains(version)))
 }
 
+/// SQLite would make a file that is missing. More is not asked of a file that is open here: see [`check_file`].
+fn check_is_there(path: &Path) -> Result<(), StoreError> {
+    match path.metadata() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(cannot_open(path, error)),
+    }
+}
+
 /// SQLite takes an empty file for an empty database; we do not.
+///
+/// Not for a file that this process has open as a database. By the rules of POSIX, to close a file takes away all
+/// locks that the process has on it, SQLite's too; and without them the next program that looks into the
+/// database takes itself for the last one, and removes the write-ahead log that this one goes on writing to.
 pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(StoreError::Missing { path: path.into() });
-        }
-        Err(error) => return Err(StoreError::io(format!("open {}", path.display()))(error)),
+        Err(error) => return Err(cannot_open(path, error)),
     };
     let mut magic = [0; MAGIC.len()];
     match file.read_exact(&mut magic) {
@@ -170,4 +187,11 @@ pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
         Ok(()) => Err(StoreError::damaged(path, "it is no database")),
         Err(_) => Err(StoreError::damaged(path, "it is cut short")),
     }
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> StoreError {
+    if error.kind() == io::ErrorKind::NotFound {
+        return StoreError::Missing { path: path.into() };
+    }
+    StoreError::io(format!("open {}", path.display()))(error)
 }

@@ -133,9 +133,8 @@ impl Folder {
         Ok(next)
     }
 
-    /// Puts a generation in use: durable in itself first, then by one atomic rename.
+    /// Puts a generation in use whose database is on the disk: its folder first, then by one atomic rename.
     pub(super) fn switch_to(&self, generation: u64) -> Result<(), StoreError> {
-        sync(&self.database(generation))?;
         sync(&self.generation(generation))?;
         sync(&self.root)?;
         let new = self.root.join(CURRENT_NEW);
@@ -294,6 +293,7 @@ fn write_durably(path: &Path, text: &str) -> Result<(), StoreError> {
     file.sync_all().map_err(StoreError::io(doing()))
 }
 
+/// Has the disk keep a file or a folder; not a database that is open here (see `connection::check_file`).
 pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
     File::open(path)
         .and_then(|file| file.sync_all())

@@ -285,6 +285,7 @@ impl Shared {
 fn first_generation(folder: &Folder) -> Result<u64, StoreError> {
     let generation = folder.make_generation()?;
     connection::create(&folder.database(generation))?;
+    folder::sync(&folder.database(generation))?;
     folder.switch_to(generation)?;
     Ok(generation)
 }

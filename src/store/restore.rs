@@ -70,6 +70,7 @@ impl Restore {
         staged.persist(folder.database(generation)).map_err(|failed| {
             StoreError::io("move the restored database into place")(failed.error)
         })?;
+        folder::sync(&folder.database(generation))?;
         folder.switch_to(generation)?;
         Ok(Restored { header: backup.header().clone(), aside })
     }

@@ -8,7 +8,7 @@ use diesel::{
 };
 
 use super::{
-    connection::{check_content, number, open_unchecked},
+    connection::{check_content, number, open_beside, open_unchecked},
     error::StoreError,
     log,
 };
@@ -28,7 +28,7 @@ pub struct Facts {
 /// Copies the database into a new file and returns the copy's place in the log.
 pub(super) fn take(database: &Path, path: &Path) -> Result<Position, StoreError> {
     let text = path.to_str().ok_or_else(|| StoreError::damaged(path, "its path is not UTF-8"))?;
-    let mut connection = open_unchecked(database)?;
+    let mut connection = open_beside(database)?;
     sql_query("VACUUM INTO ?")
         .bind::<Text, _>(text)
         .execute(&mut connection)
@@ -38,7 +38,7 @@ pub(super) fn take(database: &Path, path: &Path) -> Result<Position, StoreError>
 
 /// What a copy takes at most: the pages in use, and those that are free by now.
 pub(super) fn most_bytes(database: &Path) -> Result<u64, StoreError> {
-    let mut connection = open_unchecked(database)?;
+    let mut connection = open_beside(database)?;
     let bytes = "SELECT page_count * page_size AS value FROM pragma_page_count, pragma_page_size";
     let bytes = number(&mut connection, bytes)
         .map_err(StoreError::database("ask for the database's size"))?;

@@ -11,7 +11,7 @@ use tonic::Code;
 use crate::{
     bad_input::assert_refused,
     harness::{
-        Cluster, Options, User, all, bodies, contents_are_equal, database, request_id,
+        Cluster, Options, User, all, bodies, contents_are_equal, count, database, request_id,
         stored_messages, until,
     },
 };
@@ -113,6 +113,35 @@ async fn a_quick_restart_within_the_heartbeat_interval_loses_nothing() {
         cluster.in_sync(all()).await;
     }
     assert_eq!(alice.history("@alice").await.len(), 50);
+    contents_are_equal(&mut cluster).await;
+}
+
+/// The last program that closes a database removes its write-ahead log. A server that has lost its locks on the file
+/// would not be counted.
+#[tokio::test]
+async fn another_program_that_looks_into_the_databases_takes_nothing_away() {
+    let mut cluster = Cluster::start().await;
+    let alice = User::create(&cluster, "alice").await;
+    alice.send("@alice", "before").await;
+    let leader = cluster.leader().await;
+    let copied = cluster.another(leader);
+    cluster.stop(copied).await;
+    cluster.start_server_with(copied, &["--reset", "--yes"]).await;
+    cluster.in_sync(all()).await;
+    for id in all() {
+        let path = database(&cluster, id);
+        assert_eq!(count(&path, "messages"), 1);
+        assert!(path.with_extension("db-wal").exists(), "server {id} writes to it");
+    }
+    alice.send("@alice", "after").await;
+    for id in all() {
+        cluster.kill(id);
+    }
+    for id in all() {
+        cluster.start_server(id).await;
+    }
+    cluster.in_sync(all()).await;
+    assert_eq!(bodies(&alice.history("@alice").await), ["before", "after"]);
     contents_are_equal(&mut cluster).await;
 }
 
