@@ -84,7 +84,7 @@ impl World {
                     self.left_out.insert((entry.hash, member), answers);
                 } else if self.is_in_sync_life(member) || self.is_in_committed_view(member) {
                     // It is in sync, or may come to know late that it was.
-                    self.wrongly_silent.insert(entry.hash);
+                    self.wrongly_silent.insert((entry.hash, member));
                 }
             }
         }

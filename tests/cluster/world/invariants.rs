@@ -159,6 +159,20 @@ impl World {
         })
     }
 
+    /// The same in the other order: a disk comes to hold such a view, under way for long, after the one that it
+    /// leaves out has served a greater epoch.
+    pub(super) fn note_late_exclusion(&mut self, id: ServerId, entries: &[Entry]) {
+        let promised_to = &self.nodes[&id].disk.local.promised_to;
+        self.split |= entries.iter().any(|entry| {
+            let mut serves = self.served.keys().filter(|epoch| **epoch > entry.epoch);
+            serves.any(|epoch| {
+                let left_out = epoch.server;
+                self.wrongly_silent.contains(&(entry.hash, left_out))
+                    && !promised_to.contains(&left_out)
+            })
+        });
+    }
+
     /// Whether the newest view of its log was committed and holds this server.
     pub(super) fn is_in_committed_view(&self, id: ServerId) -> bool {
         self.newest_view(id).is_some_and(|(place, view)| {
@@ -202,7 +216,7 @@ impl World {
         let views: Vec<Hash> =
             entries.iter().filter(|entry| view(entry).is_some()).map(|entry| entry.hash).collect();
         // Its life may be over by now.
-        self.split |= views.iter().any(|view| self.wrongly_silent.contains(view));
+        self.split |= self.wrongly_silent.iter().any(|(view, _)| views.contains(view));
         if !views.is_empty() {
             let left_out = self.nodes.iter().find(|(member, node)| {
                 let life = node.core.as_ref().map(Core::incarnation);

@@ -99,8 +99,8 @@ pub(crate) struct World {
     committed_views: BTreeSet<Hash>,
     /// Who was left out of which proposed view although it cannot be silent; whether it answered lately.
     left_out: BTreeMap<(Hash, ServerId), bool>,
-    /// The proposed views that leave out one that lived and was in sync, for its silence.
-    wrongly_silent: BTreeSet<Hash>,
+    /// Whom a proposed view leaves out for its silence, although it lived and was in sync.
+    wrongly_silent: BTreeSet<(Hash, ServerId)>,
     served: BTreeMap<Epoch, Incarnation>,
     /// How many entries the servers keep.
     pub(crate) log_cap: u64,

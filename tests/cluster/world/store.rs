@@ -110,6 +110,7 @@ impl World {
                 if !fits || !idle {
                     self.violate(format!("I2: {id} stores what does not follow its log"));
                 }
+                self.note_late_exclusion(id, &entries);
                 let digest = self.node(id).digest(last);
                 self.step(id, Event::Stored { op, digest });
             }
@@ -138,6 +139,7 @@ impl World {
             StoreOp::Store(_, entries, lineage) if durable => {
                 let new = || Log { lineage, first: 1, entries: Vec::new() };
                 node.disk.log.get_or_insert_with(new).entries.extend(entries.iter().cloned());
+                self.note_late_exclusion(id, &entries);
             }
             _ => {}
         }
