@@ -25,9 +25,14 @@ impl World {
         }
         let durable = &self.servers[index].durable;
         let Some((first, _)) = durable.first_key_value() else { return };
+        // A greater epoch may have served already, while the own disk took its time for the first view: this
+        // one can acknowledge nothing any more, and what it answers is looked at with all answers.
         let lacks = |(seq, hashes): (&Seq, &std::collections::BTreeSet<Hash>)| {
             let has = durable.get(seq).is_some_and(|hash| hashes.contains(hash));
-            (!has).then_some(*seq)
+            let before = self.record.entries[seq]
+                .iter()
+                .any(|entry| entry.epoch < epoch && hashes.contains(&entry.hash));
+            (!has && before).then_some(*seq)
         };
         let missing = self.record.acknowledged.range(first..).find_map(lacks);
         if let Some(seq) = missing {

@@ -62,6 +62,9 @@ use run::{Outcome, run};
 /// A known bug that must be found within so many seeds.
 const CAUGHT: (Mutant, Policy, u64, u64) = (Mutant::ResumesOldEpoch, Policy::Available, 1_000, 5);
 
+/// A run that was judged wrongly: a server began to lead, late, an epoch that was over.
+const ONCE_MISJUDGED: (Policy, u64) = (Policy::Majority, 81_000_001_066);
+
 /// What the command line asks for.
 struct Wanted {
     policies: Vec<Policy>,
@@ -95,6 +98,7 @@ fn plain(wanted: &Wanted, folder: &Path) -> bool {
         good &= batch(wanted, *policy, 1, 1, folder);
         good &= batch(wanted, *policy, fresh_seed(), 1, folder);
     }
+    good &= batch(wanted, ONCE_MISJUDGED.0, ONCE_MISJUDGED.1, 1, folder);
     good & is_caught(folder)
 }
 
