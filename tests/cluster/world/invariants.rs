@@ -159,18 +159,26 @@ impl World {
         })
     }
 
-    /// The same in the other order: a disk comes to hold such a view, under way for long, after the one that it
-    /// leaves out has served a greater epoch.
+    /// The same in the other order: the first disk comes to hold such a view, under way for long, after the one that
+    /// it leaves out has served a greater epoch.
     pub(super) fn note_late_exclusion(&mut self, id: ServerId, entries: &[Entry]) {
-        let promised_to = &self.nodes[&id].disk.local.promised_to;
         self.split |= entries.iter().any(|entry| {
-            let mut serves = self.served.keys().filter(|epoch| **epoch > entry.epoch);
-            serves.any(|epoch| {
-                let left_out = epoch.server;
-                self.wrongly_silent.contains(&(entry.hash, left_out))
-                    && !promised_to.contains(&left_out)
-            })
+            let left_out = |member: &ServerId| {
+                let late =
+                    self.served.keys().any(|epoch| epoch.server == *member && *epoch > entry.epoch);
+                late && self.wrongly_silent.contains(&(entry.hash, *member))
+            };
+            let promised_to = &self.nodes[&id].disk.local.promised_to;
+            let splits =
+                self.nodes.keys().any(|member| left_out(member) && !promised_to.contains(member));
+            splits && !self.is_held_elsewhere(id, entry)
         });
+    }
+
+    fn is_held_elsewhere(&self, id: ServerId, entry: &Entry) -> bool {
+        let others = self.nodes.iter().filter(|(other, _)| **other != id);
+        let mut logs = others.filter_map(|(_, node)| node.disk.log.as_ref());
+        logs.any(|log| log.holds(entry.seq, entry.hash))
     }
 
     /// Whether the newest view of its log was committed and holds this server.
