@@ -1,9 +1,8 @@
 //! Long answers to other servers, made beside the loop: log entries and snapshots.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
 use tokio::{
     fs::File,
@@ -14,10 +13,10 @@ use tokio::{
 
 use super::points;
 use crate::{
-    cluster::{Body, Epoch, Hash, Message, Position, SendLog, ServerId, Updates},
+    cluster::{Body, Epoch, Message, SendLog, ServerId, Updates},
     failpoint::{self, Point},
     peers::{Answer, Calls, Copies, Heard, Rpc},
-    store::{Store, StoreError, verify_snapshot},
+    store::{Made, Store, StoreError, verify_snapshot},
     wire::{cluster::Envelope, peer::SnapshotParts},
 };
 
@@ -124,19 +123,16 @@ pub(super) async fn send_snapshot(
 /// A snapshot that was made; its file goes with it.
 struct Outgoing {
     file: TempPath,
-    position: Position,
-    size: u64,
-    checksum: Hash,
+    made: Made,
 }
 
 impl Outgoing {
     async fn make(store: &Store, name: &str, reserve: u64) -> Result<Outgoing, TransferError> {
         let began = Instant::now();
-        let (file, position) = make_file(store, name, reserve).await?;
-        let (size, checksum) = measure(&file).await?;
+        let (file, made) = make_file(store, name, reserve).await?;
         let seconds = began.elapsed().as_secs_f64();
-        tracing::info!(name, bytes = size, seconds, "made a snapshot");
-        Ok(Outgoing { file, position, size, checksum })
+        tracing::info!(name, bytes = made.size, seconds, "made a snapshot");
+        Ok(Outgoing { file, made })
     }
 
     async fn stream(
@@ -144,9 +140,10 @@ impl Outgoing {
         answers: &mpsc::Sender<Answer>,
         order: SnapshotOrder,
     ) -> Result<u64, TransferError> {
-        let mut copy = order.copies.begin(order.to, self.size);
+        let Made { position, size, checksum } = self.made;
+        let mut copy = order.copies.begin(order.to, size);
         let parts = SnapshotParts { envelope: order.envelope };
-        let header = parts.header(order.epoch, self.position, self.size, self.checksum);
+        let header = parts.header(order.epoch, position, size, checksum);
         send(answers, Answer::Part(header)).await?;
         let mut reading = File::open(&self.file).await?;
         let mut offset = 0;
@@ -158,17 +155,16 @@ impl Outgoing {
             offset += length;
             copy.reached(offset);
         }
-        Ok(self.size)
+        Ok(size)
     }
 }
 
-/// Makes a snapshot under this name, unless less than the reserve would be left of the disk, and says where in
-/// the log it stands.
+/// Makes a snapshot under this name, unless less than the reserve would be left of the disk.
 pub(super) async fn make_file(
     store: &Store,
     name: &str,
     reserve: u64,
-) -> Result<(TempPath, Position), TransferError> {
+) -> Result<(TempPath, Made), TransferError> {
     tracing::info!(name, "making a snapshot");
     let path = store.staging_path(name)?;
     let file = TempPath::try_from_path(&path)?;
@@ -176,20 +172,10 @@ pub(super) async fn make_file(
     // The file stays with the work, which goes on when nobody waits for it any more.
     let making = tokio::task::spawn_blocking(move || {
         store.room_for_a_snapshot(reserve)?;
-        let position = store.snapshot_to(&path);
-        position.map(|position| (file, position))
+        let made = store.snapshot_to(&path)?;
+        Ok::<_, StoreError>((file, made))
     });
     Ok(making.await.map_err(std::io::Error::other)??)
-}
-
-async fn measure(path: &Path) -> Result<(u64, Hash), TransferError> {
-    let mut file = File::open(path).await?;
-    let (mut size, mut hasher) = (0, Sha256::new());
-    while let Some(data) = next_chunk(&mut file).await? {
-        hasher.update(&data);
-        size += data.len() as u64;
-    }
-    Ok((size, Hash(hasher.finalize().into())))
 }
 
 pub(super) async fn next_chunk(file: &mut File) -> Result<Option<Bytes>, TransferError> {

@@ -1,14 +1,18 @@
 //! Long answers: missing entries and snapshots.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
 use tokio::{
-    fs::File,
-    io::AsyncWriteExt as _,
     sync::{mpsc, oneshot},
+    task::{JoinHandle, spawn_blocking},
     time::timeout,
 };
 
@@ -107,12 +111,34 @@ async fn hand_over(caller: &Caller, message: Message) -> Result<(), CallError> {
 struct Incoming {
     complete: Message,
     path: TempPath,
-    file: File,
     size: u64,
-    written: u64,
+    came: u64,
     checksum: Hash,
-    hasher: Sha256,
+    writing: Writing,
     copy: Copy,
+}
+
+/// A chunk is hashed and written by a thread while the next one is on its way.
+type Writing = JoinHandle<io::Result<Sink>>;
+
+struct Sink {
+    file: File,
+    hasher: Sha256,
+}
+
+impl Sink {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.hasher.update(chunk);
+        self.file.write_all(chunk)?;
+        failpoint::reach(Point::ChunkTaken);
+        Ok(())
+    }
+
+    /// The checksum, once all of it is on the disk.
+    fn finish(self) -> io::Result<Hash> {
+        self.file.sync_all()?;
+        Ok(Hash(self.hasher.finalize().into()))
+    }
 }
 
 impl Incoming {
@@ -128,34 +154,35 @@ impl Incoming {
             return Err(CallError::NoRoom(size));
         }
         let path = staging.join(format!("snapshot-{}", complete.nonce));
-        let file = File::create(&path).await?;
+        let sink = Sink { file: File::create(&path)?, hasher: Sha256::new() };
         let path = TempPath::try_from_path(path)?;
-        let (hasher, copy) = (Sha256::new(), copies.begin(*me, size));
-        Ok(Incoming { complete, path, file, size, written: 0, checksum, hasher, copy })
+        let writing = spawn_blocking(|| Ok(sink));
+        let copy = copies.begin(*me, size);
+        Ok(Incoming { complete, path, size, came: 0, checksum, writing, copy })
     }
 
     async fn write(&mut self, offset: u64, data: Bytes) -> Result<(), CallError> {
-        if offset != self.written || self.written + data.len() as u64 > self.size {
+        let length = data.len() as u64;
+        if offset != self.came || self.came + length > self.size {
             return Err(CallError::Damaged("a chunk is out of place"));
         }
-        self.hasher.update(&data);
-        self.file.write_all(&data).await?;
-        self.written += data.len() as u64;
-        self.copy.reached(self.written);
-        failpoint::reach(Point::ChunkTaken);
+        let mut sink = (&mut self.writing).await.map_err(io::Error::other)??;
+        self.writing = spawn_blocking(move || sink.write(&data).map(|()| sink));
+        self.came += length;
+        self.copy.reached(self.came);
         Ok(())
     }
 
     /// The message for the core, and the file: whole and durable.
-    async fn finish(mut self) -> Result<(Message, TempPath), CallError> {
-        if self.written != self.size {
+    async fn finish(self) -> Result<(Message, TempPath), CallError> {
+        if self.came != self.size {
             return Err(CallError::Damaged("it ended early"));
         }
-        if self.hasher.finalize().as_slice() != self.checksum.0 {
+        let sink = self.writing.await.map_err(io::Error::other)??;
+        let checksum = spawn_blocking(|| sink.finish()).await.map_err(io::Error::other)??;
+        if checksum != self.checksum {
             return Err(CallError::Damaged("its checksum is wrong"));
         }
-        self.file.flush().await?;
-        self.file.sync_all().await?;
         failpoint::reach(Point::SnapshotTaken);
         let (bytes, seconds) = (self.size, self.copy.elapsed().as_secs_f64());
         tracing::info!(bytes, seconds, "received a snapshot; it is checked before it is used");

@@ -22,7 +22,7 @@ use diesel::{
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
-use super::{connection, error::StoreError, handle::Store, log, snapshot};
+use super::{check, connection, error::StoreError, handle::Store, log};
 use crate::{chat::MarkId, cluster::Position};
 
 /// Rows of a page.
@@ -224,7 +224,7 @@ impl TableView {
 
     /// Every page of the file, and that the indexes say what the tables say.
     fn check(&mut self) -> Result<(), StoreError> {
-        snapshot::check_pages(&mut self.connection, Path::new("the database"))
+        check::check_whole(&mut self.connection, Path::new("the database"))
     }
 }
 

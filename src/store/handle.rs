@@ -20,11 +20,11 @@ use super::{
     log,
     pool::{Pool, Reader},
     search::{Indexer, Search},
-    snapshot,
+    snapshot::{self, Made},
     writer::Writer,
 };
 use crate::{
-    cluster::{LocalState, LogSummary, Position, Seq},
+    cluster::{LocalState, LogSummary, Seq},
     failpoint::{self, Point},
 };
 
@@ -161,8 +161,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what is committed into a new file and returns where in the log that file stands. Blocks.
-    pub fn snapshot_to(&self, path: &Path) -> Result<Position, StoreError> {
+    /// Writes what is committed into a new file, which a crash may damage, and returns what that file is. Blocks.
+    pub fn snapshot_to(&self, path: &Path) -> Result<Made, StoreError> {
         snapshot::take(&self.shared.database(), path)
     }
 

@@ -22,6 +22,7 @@
 mod aliases;
 mod apply;
 mod backup;
+mod check;
 mod compare;
 mod connection;
 mod digest;
@@ -62,6 +63,6 @@ pub use query::{
 };
 pub use restore::{Restore, Restored};
 pub use search::{Indexer, SnippetPart};
-pub use snapshot::{Facts, facts as snapshot_facts, verify_snapshot};
+pub use snapshot::{Facts, Made, facts as snapshot_facts, verify_snapshot};
 pub use thread::{Completion, WriterCommand, WriterHandle};
 pub use writer::{Applied, Writer};

@@ -1,7 +1,7 @@
 //! What ten million messages change: the same load on an empty store and on a full one, how long a server takes
 //! to start, and how a server that has nothing is brought into the full cluster while people go on sending.
 //!
-//! `cargo bench --bench growth [-- --messages N --clients N --seconds N]`. Three servers. The store of the
+//! `cargo bench --bench growth [-- --messages N --clients N --meanwhile N --seconds N]`. Three servers. The store of the
 //! one that led is filled by the code that applies the log, and its log trimmed, as a leader does; the two
 //! others then need a copy of everything. Goals: 0.9 of the rate on the empty store, a start within a
 //! second at a million messages, 64 MiB more memory on both sides of a copy, 100 MiB a second. Numbers of
@@ -50,11 +50,12 @@ const LOOK: Duration = Duration::from_millis(20);
 fn main() {
     let messages = program::number("--messages", MESSAGES);
     let clients = program::number("--clients", CLIENTS);
+    let meanwhile = program::number("--meanwhile", MEANWHILE).min(clients);
     let seconds = Duration::from_secs(program::number("--seconds", 10) as u64);
-    program::runtime().block_on(measure(messages, clients, seconds));
+    program::runtime().block_on(measure(messages, clients, meanwhile, seconds));
 }
 
-async fn measure(messages: usize, clients: usize, duration: Duration) {
+async fn measure(messages: usize, clients: usize, meanwhile: usize, duration: Duration) {
     let mut cluster = Cluster::start().await;
     let mut tokens = Vec::new();
     for number in 0..clients {
@@ -97,7 +98,7 @@ async fn measure(messages: usize, clients: usize, duration: Duration) {
 
     println!("its search index is built after {:.0} s", idle(&mut cluster).await.as_secs_f64());
     for id in others {
-        copy(&mut cluster, leader, id, &tokens).await;
+        copy(&mut cluster, leader, id, &tokens[..meanwhile]).await;
     }
     println!(
         "their search indexes are built after {:.0} s",
@@ -137,7 +138,6 @@ async fn idle(cluster: &mut Cluster) -> Duration {
 
 /// Lets a server join that needs a copy of everything, while some people send.
 async fn copy(cluster: &mut Cluster, leader: u32, id: u32, tokens: &[String]) {
-    let tokens = &tokens[..MEANWHILE.min(tokens.len())];
     let size = fs::metadata(database(cluster, leader)).expect("there").len();
     let mib = size as f64 / f64::from(1 << 20);
     let calm = run(cluster, leader, tokens, Duration::from_secs(2)).await;
@@ -153,7 +153,7 @@ async fn copy(cluster: &mut Cluster, leader: u32, id: u32, tokens: &[String]) {
     };
     let sending = async {
         let mut worst: f64 = 0.0;
-        while !joined.load(Ordering::Relaxed) {
+        while !tokens.is_empty() && !joined.load(Ordering::Relaxed) {
             let meanwhile = run(cluster, leader, tokens, Duration::from_secs(1)).await;
             worst = worst.max(meanwhile.p99_ms);
         }

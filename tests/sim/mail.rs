@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chinwag::{
     cluster::{Body, Entry, Event, Message, SendLog, ServerId},
     node::Input,
-    store::verify_snapshot,
+    store::{Made, verify_snapshot},
 };
 
 use crate::{
@@ -139,7 +139,7 @@ impl World {
         let process = self.servers[index].process.as_ref().expect("it is up");
         let path = process.store.staging_path(&name).expect("a folder");
         // An empty log has no place that a snapshot could stand at.
-        let Ok(position) = process.store.snapshot_to(&path) else { return };
+        let Ok(Made { position, .. }) = process.store.snapshot_to(&path) else { return };
         let bytes = std::fs::read(&path).expect("just written");
         let _ = std::fs::remove_file(&path);
         let body = Body::Snapshot { epoch, position };

@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use diesel::connection::SimpleConnection as _;
+use sha2::{Digest as _, Sha256};
+
 use super::*;
-use crate::store::{DivergedFile, verify_snapshot};
+use crate::store::{DivergedFile, Made, connection::open_unchecked, verify_snapshot};
 
 /// A server with more than 4 MiB of messages.
 fn large() -> (Bench, User) {
@@ -26,8 +29,8 @@ fn a_snapshot_over_4_mib_makes_a_blank_server_equal() {
         Bench { folder, store, writer, scribe: Scribe::new(), changes, digest }
     };
     let staged = target.store.staging_path("snapshot").unwrap();
-    let position = source.store.snapshot_to(&staged).unwrap();
-    assert!(fs::metadata(&staged).unwrap().len() > 4 * 1024 * 1024);
+    let Made { position, size, .. } = source.store.snapshot_to(&staged).unwrap();
+    assert!(size > 4 * 1024 * 1024);
     assert_eq!(position, source.scribe.entries.last().unwrap().position());
     assert_eq!(verify_snapshot(&staged).unwrap(), position);
 
@@ -57,7 +60,7 @@ fn a_snapshot_holds_what_is_committed_and_nothing_else() {
     let entry = bench.scribe.update(&update);
     bench.writer.apply(&[entry]).unwrap();
     let path = bench.store.staging_path("snapshot").unwrap();
-    assert_eq!(bench.store.snapshot_to(&path).unwrap().seq, 2);
+    assert_eq!(bench.store.snapshot_to(&path).unwrap().position.seq, 2);
     assert_eq!(inspect::contents_of(&path).unwrap(), bench.contents());
 }
 
@@ -79,6 +82,63 @@ fn a_damaged_snapshot_is_found_out() {
     assert!(verify_snapshot(&path).is_err(), "empty");
     fs::write(&path, whole).unwrap();
     assert!(verify_snapshot(&path).is_ok());
+}
+
+#[test]
+fn an_index_that_says_something_else_is_found_out() {
+    let (source, _) = large();
+    let path = source.store.staging_path("snapshot").unwrap();
+    source.store.snapshot_to(&path).unwrap();
+    // Every page is sound, but SQLite did not know of one index while a row went.
+    let blind =
+        "CREATE TEMP TABLE unknown AS SELECT * FROM sqlite_schema WHERE name = 'requests_by_id';
+        PRAGMA writable_schema = ON;
+        DELETE FROM sqlite_schema WHERE name = 'requests_by_id';
+        PRAGMA writable_schema = RESET;
+        DELETE FROM requests WHERE position = 100;
+        PRAGMA writable_schema = ON;
+        INSERT INTO sqlite_schema SELECT * FROM unknown;";
+    open_unchecked(&path).unwrap().batch_execute(blind).unwrap();
+    let found = verify_snapshot(&path).unwrap_err().to_string();
+    assert!(found.contains("requests_by_id"), "{found}");
+}
+
+#[test]
+fn a_page_that_nobody_uses_is_found_out() {
+    let (source, _) = large();
+    let path = source.store.staging_path("snapshot").unwrap();
+    let Made { size, .. } = source.store.snapshot_to(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let pages = u32::from_be_bytes(bytes[28..32].try_into().unwrap());
+    let page = usize::try_from(size).unwrap() / pages as usize;
+    bytes[28..32].copy_from_slice(&(pages + 1).to_be_bytes());
+    bytes.resize(bytes.len() + page, 0);
+    fs::write(&path, bytes).unwrap();
+    let found = verify_snapshot(&path).unwrap_err().to_string();
+    assert!(found.contains("never used"), "{found}");
+}
+
+#[test]
+fn a_snapshot_is_what_it_says_with_and_without_free_pages() {
+    let (mut bench, _) = large();
+    let path = bench.store.staging_path("snapshot").unwrap();
+    let is_what_it_says = |bench: &Bench| {
+        let made = bench.store.snapshot_to(&path).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(made.size, bytes.len() as u64);
+        assert_eq!(made.checksum.0, *Sha256::digest(&bytes));
+        assert_eq!(verify_snapshot(&path).unwrap(), made.position);
+        assert_eq!(inspect::contents_of(&path).unwrap(), bench.contents());
+        let staged = path.parent().unwrap();
+        assert_eq!(fs::read_dir(staged).unwrap().count(), 1, "it needs no other file");
+        fs::remove_file(&path).unwrap();
+        made.size
+    };
+    let all = is_what_it_says(&bench);
+    // The log had most of what is there.
+    bench.writer.trim(600).unwrap();
+    let rest = is_what_it_says(&bench);
+    assert!(rest < all / 4 * 3, "{rest} of {all}");
 }
 
 #[test]
