@@ -46,7 +46,7 @@ reference:
 
 # A Debian package in target/debian.
 deb:
-    cargo deb
+    config/debian/build
 
 # Licences, double crates, sources, advisories.
 deny:

@@ -9,14 +9,14 @@ use std::{
 use anyhow::Context as _;
 use chinwag::{
     certs::{self, Order, Report},
-    cli::{demo, operate},
+    cli::{Manual, demo, operate},
     cluster::ServerId,
     config::Config,
     server::{self, Options, ServerError},
     store,
     telemetry::{self, LogFormat},
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,6 +48,8 @@ enum Command {
     /// What is there stays; so a server that was added to the configuration gets its certificate by the same
     /// command. The authority is valid for ten years.
     Certs(Certs),
+    /// Print the manual page.
+    Man(Manual),
 }
 
 #[derive(Args)]
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         Some(Command::Operate(command)) => return operate::run_server(&command),
         Some(Command::Demo) => demo::run().map_err(anyhow::Error::from),
         Some(Command::Certs(arguments)) => make_certificates(&arguments),
+        Some(Command::Man(manual)) => print_manual(&manual),
         None => serve(arguments.serve),
     };
     match done {
@@ -114,6 +117,11 @@ fn main() -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+fn print_manual(manual: &Manual) -> anyhow::Result<()> {
+    let page = manual.write(Arguments::command()).context("cannot write the manual")?;
+    Ok(io::stdout().write_all(&page)?)
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {

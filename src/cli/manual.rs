@@ -1,11 +1,11 @@
 //! Manual pages and the shells' completions, made of the definitions of the command line.
 
-use std::{io, path::Path};
+use std::{fs, io, path::PathBuf};
 
-use clap::CommandFactory as _;
+use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell as Generator;
 
-use super::{Arguments, exit::Failure, subcommands::Shell};
+use super::{Arguments, subcommands::Shell};
 
 /// What makes a shell complete the commands.
 pub(super) fn completions(shell: Shell) -> Vec<u8> {
@@ -20,20 +20,34 @@ pub(super) fn completions(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// The manual page of the program.
-pub(super) fn page() -> Vec<u8> {
-    let mut page = Vec::new();
-    let written = clap_mangen::Man::new(Arguments::command()).render(&mut page);
-    written.expect("memory takes it");
-    page
+/// Which pages of a program's manual are wanted.
+#[derive(Debug, Args)]
+pub struct Manual {
+    /// Write a page for every command into this folder instead.
+    #[arg(long, value_name = "FOLDER")]
+    pub into: Option<PathBuf>,
+    /// What the program is called where it is installed, if not as here.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
-/// Writes the manual pages of the program and of each of its commands.
-pub(super) fn pages(folder: &Path) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::System {
-        what: format!("cannot write the pages into {}", folder.display()),
-        error,
-    };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(Arguments::command(), folder).map_err(failed)
+impl Manual {
+    /// Makes them of these definitions; returns what is to be printed.
+    ///
+    /// # Errors
+    /// The folder does not take them.
+    pub fn write(&self, mut program: Command) -> io::Result<Vec<u8>> {
+        if let Some(name) = &self.name {
+            program = program.name(name);
+        }
+        let mut printed = Vec::new();
+        match &self.into {
+            Some(folder) => {
+                fs::create_dir_all(folder)?;
+                clap_mangen::generate_to(program, folder)?;
+            }
+            None => clap_mangen::Man::new(program).render(&mut printed)?,
+        }
+        Ok(printed)
+    }
 }

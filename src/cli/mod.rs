@@ -53,6 +53,7 @@ use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 pub use self::{
     arguments::Arguments,
     exit::Exit,
+    manual::Manual,
     subcommands::{Once, PasswordSource, Shell},
 };
 use self::{

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::operate::Whom;
+use super::{manual::Manual, operate::Whom};
 
 /// One command.
 #[derive(Debug, Subcommand)]
@@ -231,11 +231,7 @@ pub enum Once {
         shell: Shell,
     },
     /// Print the manual page.
-    Man {
-        /// Write a page for every command into this folder instead.
-        #[arg(long, value_name = "FOLDER")]
-        into: Option<PathBuf>,
-    },
+    Man(Manual),
 }
 
 impl Once {

@@ -9,6 +9,7 @@ mod watch;
 
 use std::time::Duration;
 
+use clap::CommandFactory as _;
 pub(super) use secrets::{ask, password_file};
 use tokio::io::{AsyncBufRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -190,8 +191,11 @@ async fn put(to: &mut (impl AsyncWrite + Unpin), text: &str) -> Result<(), Failu
 pub(super) fn offline(once: &Once) -> Option<Result<Vec<u8>, Failure>> {
     match once {
         Once::Completions { shell } => Some(Ok(manual::completions(*shell))),
-        Once::Man { into: None } => Some(Ok(manual::page())),
-        Once::Man { into: Some(folder) } => Some(manual::pages(folder).map(|()| Vec::new())),
+        Once::Man(manual) => Some(
+            manual
+                .write(Arguments::command())
+                .map_err(|error| Failure::System { what: "cannot write the manual".into(), error }),
+        ),
         _ => None,
     }
 }

@@ -362,6 +362,10 @@ async fn manuals_and_completions_need_no_servers() {
     let ended = desk.run_alone(&["man", "--into", folder.to_str().unwrap()]).await;
     assert_eq!((ended.exit, ended.output.as_str()), (Exit::Ok, ""));
     assert!(folder.join("client-tail.1").exists() && folder.join("client.1").exists());
+    let named = ["man", "--name", "chinwag-client", "--into", folder.to_str().unwrap()];
+    assert_eq!(desk.run_alone(&named).await.exit, Exit::Ok);
+    let page = std::fs::read_to_string(folder.join("chinwag-client-tail.1")).unwrap();
+    assert!(page.contains("chinwag\\-client tail"), "{page}");
 }
 
 #[tokio::test]
