@@ -36,7 +36,7 @@ const SERVERS: &str = "/chinwag.cluster.";
 /// The call that goes on for as long as its caller sends.
 const BULK: &str = "/chinwag.chat.v1.MessageService/SendMessages";
 /// What a client asks for is at most a body of 16 KiB, or 500 names.
-const LARGEST: u32 = 256 * 1024;
+const LARGEST: usize = 256 * 1024;
 /// To its answer, or to the beginning of the stream that it is answered by, no call takes longer.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How soon a caller with too many calls under way may try again.
@@ -115,8 +115,13 @@ impl AdmissionLayer {
         };
         request.extensions_mut().insert(who.origin);
         if request.uri().path() != BULK {
-            let weighed = Weighed::at(request.uri().path());
-            request = request.map(|body| Body::new(Counted { body, held: held.clone(), weighed }));
+            let counting = Counting {
+                held: held.clone(),
+                weighed: Weighed::at(request.uri().path()),
+                who,
+                allowances: self.allowances.clone(),
+            };
+            request = request.map(|body| Body::new(Counted { body, counting }));
         }
         match timeout(LONGEST, inner.call(request)).await {
             Ok(answer) => {
@@ -182,8 +187,26 @@ fn keep(body: Body, kept: impl Send + 'static) -> Body {
 /// What a call brings, counted while the call is under way.
 struct Counted {
     body: Body,
+    counting: Counting,
+}
+
+/// For whom.
+struct Counting {
     held: Arc<Mutex<Held>>,
     weighed: Weighed,
+    who: Who,
+    allowances: Arc<Allowances>,
+}
+
+impl Counting {
+    /// Refuses what is far too large before it has come, and whoever brings too much at once.
+    fn count(&mut self, data: &[u8]) -> Result<(), Status> {
+        if let Some(bytes) = self.weighed.read(data) {
+            self.allowances.after_request(self.who, bytes);
+            self.weighed.judge(bytes)?;
+        }
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).takes(data.len())
+    }
 }
 
 /// The beginning of a request, which says how large it is: a flag and a length of four bytes.
@@ -201,22 +224,24 @@ impl Weighed {
         Weighed { head: [0; 5], filled: 0, field: if has_body { "body" } else { "request" } }
     }
 
-    /// Refuses what is far too large before it has come.
-    fn weigh(&mut self, data: &[u8]) -> Result<(), Status> {
+    /// Reads on; returns how large the request is, once, when that has come.
+    fn read(&mut self, data: &[u8]) -> Option<usize> {
         if self.filled == self.head.len() {
-            return Ok(());
+            return None;
         }
         let taken = (self.head.len() - self.filled).min(data.len());
         self.head[self.filled..self.filled + taken].copy_from_slice(&data[..taken]);
         self.filled += taken;
         let [_, length @ ..] = self.head;
-        let length = u32::from_be_bytes(length);
-        if self.filled == self.head.len() && length > LARGEST {
-            let words =
-                format!("is too large: {length} bytes, where a request has at most {LARGEST}");
-            return Err(errors::field_violation(self.field, words));
+        (self.filled == self.head.len()).then_some(u32::from_be_bytes(length) as usize)
+    }
+
+    fn judge(&self, bytes: usize) -> Result<(), Status> {
+        if bytes <= LARGEST {
+            return Ok(());
         }
-        Ok(())
+        let words = format!("is too large: {bytes} bytes, where a request has at most {LARGEST}");
+        Err(errors::field_violation(self.field, words))
     }
 }
 
@@ -232,9 +257,7 @@ impl http_body::Body for Counted {
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            let own = &mut *self;
-            own.weighed.weigh(data)?;
-            own.held.lock().unwrap_or_else(PoisonError::into_inner).takes(data.len())?;
+            self.counting.count(data)?;
         }
         Poll::Ready(frame)
     }

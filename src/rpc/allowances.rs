@@ -22,6 +22,10 @@ const AGAIN: Duration = Duration::from_millis(50);
 const STRANGERS: usize = 4;
 /// What the calls of one caller may hold of what they bring. One message is smaller than a quarter of it.
 const MOST_BYTES: usize = 16 << 20;
+/// What comes at once counts as a call for each so many bytes; the longest message has as many.
+const CALL_BYTES: usize = 16 << 10;
+/// No request counts for more bytes. That many do not even come.
+const MOST_COUNTED: usize = 1 << 20;
 
 /// Who calls, as far as limits are concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -126,9 +130,22 @@ impl Allowances {
     /// when to read the next one.
     pub(super) fn after_message(&self, account: AccountId, bytes: usize) -> Option<Instant> {
         let now = Instant::now();
-        let tokens = u32::try_from(1 + bytes.saturating_sub(1) / (16 << 10)).unwrap_or(u32::MAX);
+        let tokens = u32::try_from(1 + bytes.saturating_sub(1) / CALL_BYTES).unwrap_or(u32::MAX);
         let wait = self.by_account.as_ref()?.charge(account, tokens, now.into_std());
         (!wait.is_zero()).then(|| now + wait)
+    }
+
+    /// A request in one piece says that it has so many bytes: counts it as several calls if it is large, beside the
+    /// one that it began as. It need not come to cost this server something.
+    pub(super) fn after_request(&self, Who { account, origin }: Who, bytes: usize) {
+        let more = bytes.min(MOST_COUNTED).saturating_sub(CALL_BYTES) / CALL_BYTES;
+        let Ok(tokens @ 1..) = u32::try_from(more) else { return };
+        let now = Instant::now().into_std();
+        match (account, &self.by_account, &self.by_origin) {
+            (Some(account), Some(calls), _) => _ = calls.charge(account, tokens, now),
+            (None, _, Some(calls)) => _ = calls.charge((origin, false), tokens, now),
+            _ => {}
+        }
     }
 
     /// The owner of an account is there.

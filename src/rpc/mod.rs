@@ -213,9 +213,10 @@ fn bounded(server: Server, streams: u32) -> Server {
     server
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        // What a service does not read stays in the connection, and may not be more than this.
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(2 * 1024 * 1024)
+        // What a service does not read has come all the same, stays in the connection, and may not be more than this:
+        // the largest request of a client. A batch of another server, four times as large, is read as it comes.
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
         .max_concurrent_streams(streams)
         .http2_max_header_list_size(16 * 1024)
         // Streams that a caller begins and takes back, and those that break the rules: more of them, and

@@ -126,6 +126,23 @@ async fn what_says_that_it_is_far_too_large_is_refused_before_it_has_come() {
 }
 
 #[tokio::test]
+async fn what_is_far_too_large_counts_as_many_calls_of_whoever_sends_it() {
+    let limits = [("CHINWAG__LIMITS__ACCOUNT_CALLS_PER_SECOND", "4")];
+    let cluster = Cluster::start_with(with(&limits)).await;
+    let alice = User::create(&cluster, "alice").await;
+    let bob = User::create(&cluster, "bob").await;
+    let giant = note(&"x".repeat(3_900_000));
+    let answer = alice.door().messages().send_message(giant.clone()).await;
+    assert_bad_field(&answer.expect_err("too large"), "body");
+    let answer = alice.door().messages().send_message(giant).await;
+    assert_limited(&answer.expect_err("she used up what may come at once"));
+    for _ in 0..30 {
+        let answer = bob.try_send(&request_id(), "@bob", &"x".repeat(16 << 10)).await;
+        answer.expect("the longest message is one call");
+    }
+}
+
+#[tokio::test]
 async fn pings_are_answered_only_so_often() {
     let cluster = Cluster::start_with(with(&[])).await;
     let stream = TcpStream::connect(cluster.address(1)).await.expect("it listens");

@@ -3,15 +3,20 @@
 
 use std::{convert::Infallible, net::Ipv4Addr, time::Duration};
 
+use bytes::Bytes;
 use chinwag::wire::chat::{
     LoginRequest, SendMessageRequest, SendMessagesRequest, SubscribeRequest,
 };
+use http_body_util::Full;
+use prost::Message as _;
 use tokio::{
     io::{self, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
     task::JoinSet,
     time::sleep,
 };
+use tonic::body::Body;
+use tower::{Service as _, ServiceExt as _};
 
 use super::{door::Door, request_id};
 
@@ -72,9 +77,9 @@ impl Attack {
                     Attack::Idle => again(|| idle(&target, number)).await,
                     Attack::Deaf => listen_to_nothing(&target, number).await,
                     Attack::Sends if number.is_multiple_of(8) => stream(&target, number).await,
-                    Attack::Sends => send(&target, number, 100).await,
+                    Attack::Sends => send(&target, number).await,
                     Attack::Garbage => again(|| babble(&target, number)).await,
-                    Attack::Oversized => send(&target, number, 3_900_000).await,
+                    Attack::Oversized => send_giants(&target, number).await,
                     Attack::Pings => again(|| ping(&target, number)).await,
                 };
             });
@@ -198,17 +203,44 @@ async fn log_in(target: &Target, number: usize) -> Infallible {
     unreachable!("it has no end")
 }
 
-async fn send(target: &Target, number: usize, bytes: usize) -> Infallible {
+fn message(bytes: usize) -> SendMessageRequest {
+    SendMessageRequest {
+        request_id: request_id(),
+        conversation: "@flooder".into(),
+        body: "x".repeat(bytes),
+        reply_to: String::new(),
+    }
+}
+
+async fn send(target: &Target, number: usize) -> Infallible {
     let door = door(target, number).with(&target.flooder);
-    let body = "x".repeat(bytes);
     loop {
-        let request = SendMessageRequest {
-            request_id: request_id(),
-            conversation: "@flooder".into(),
-            body: body.clone(),
-            reply_to: String::new(),
-        };
+        let request = message(100);
         if door.messages().send_message(request).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// The same one again and again, made once: what costs the attacker's processor would hold up everybody who shares
+/// the machine, whatever the server does.
+async fn send_giants(target: &Target, number: usize) -> Infallible {
+    let giant = message(3_900_000).encode_to_vec();
+    let length = u32::try_from(giant.len()).expect("it fits").to_be_bytes();
+    let giant = Bytes::from([&[0], &length[..], &giant].concat());
+    let mut channel = door(target, number).channel();
+    loop {
+        let request = http::Request::post("/chinwag.chat.v1.MessageService/SendMessage")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("authorization", format!("Bearer {}", target.flooder))
+            .body(Body::new(Full::new(giant.clone())))
+            .expect("a request");
+        let answered = match channel.ready().await {
+            Ok(channel) => channel.call(request).await.is_ok(),
+            Err(_) => false,
+        };
+        if !answered {
             tokio::task::yield_now().await;
         }
     }
