@@ -42,6 +42,8 @@ const MESSAGES: usize = 10_000_000;
 const CLIENTS: usize = 64;
 /// Who go on sending while a copy is made.
 const MEANWHILE: usize = 8;
+/// Whatever takes longer never ends.
+const LONG: Duration = Duration::from_secs(3_600);
 /// Who takes less than a tenth of a processor for so long has nothing to do.
 const BREATH: Duration = Duration::from_secs(2);
 /// How often a process's memory is looked at.
@@ -97,13 +99,13 @@ async fn measure(messages: usize, clients: usize, meanwhile: usize, duration: Du
     );
 
     println!("its search index is built after {:.0} s", idle(&mut cluster).await.as_secs_f64());
-    for id in others {
-        copy(&mut cluster, leader, id, &tokens[..meanwhile]).await;
+    for (id, senders) in others.into_iter().zip([meanwhile, 0]) {
+        copy(&mut cluster, leader, id, &tokens[..senders]).await;
+        println!(
+            "  its search index is built after {:.0} s",
+            idle(&mut cluster).await.as_secs_f64()
+        );
     }
-    println!(
-        "their search indexes are built after {:.0} s",
-        idle(&mut cluster).await.as_secs_f64()
-    );
     let many = run(&cluster, leader, &tokens, duration).await;
     tell("a full store", &many);
     let pid = cluster.process(leader).id();
@@ -127,7 +129,7 @@ async fn idle(cluster: &mut Cluster) -> Duration {
     let running: Vec<u32> = cluster.ids().filter(|id| cluster.is_up(*id)).collect();
     let pids: Vec<u32> = running.into_iter().map(|id| cluster.process(id).id()).collect();
     let used = || pids.iter().map(|pid| Usage::of(Some(*pid)).cpu).sum::<f64>();
-    until("the servers to have nothing to do", Duration::from_secs(3_600), || async {
+    until("the servers to have nothing to do", LONG, || async {
         let before = used();
         tokio::time::sleep(BREATH).await;
         (used() - before < BREATH.as_secs_f64() / 10.0).then_some(())
@@ -147,7 +149,7 @@ async fn copy(cluster: &mut Cluster, leader: u32, id: u32, tokens: &[String]) {
     let began = Instant::now();
     let joined = AtomicBool::new(false);
     let joining = async {
-        cluster.in_sync([leader, id]).await;
+        cluster.in_sync_within(LONG, [leader, id]).await;
         joined.store(true, Ordering::Relaxed);
         began.elapsed()
     };

@@ -358,13 +358,21 @@ impl Cluster {
     /// Waits until the leader counts all of these servers as in sync, and they do so themselves (a leader
     /// may not have seen yet that a server died and came back); returns the leader's ID.
     pub(crate) async fn in_sync(&self, wanted: impl IntoIterator<Item = u32>) -> u32 {
+        self.in_sync_within(READY, wanted).await
+    }
+
+    pub(crate) async fn in_sync_within(
+        &self,
+        deadline: Duration,
+        wanted: impl IntoIterator<Item = u32>,
+    ) -> u32 {
         let wanted: Vec<u32> = wanted.into_iter().collect();
         let doors: Vec<Door> = wanted.iter().map(|id| self.door(*id)).collect();
         let seen = RefCell::new(Vec::new());
         let what = fmt::from_fn(|f| {
             write!(f, "servers {wanted:?} in sync; seen in this order: {:?}", seen.borrow())
         });
-        until(what, READY, || async {
+        until(what, deadline, || async {
             seen.borrow_mut().clear();
             let mut leader = None;
             for door in &doors {
