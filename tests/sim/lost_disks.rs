@@ -31,7 +31,10 @@ impl World {
     }
 
     pub(crate) fn lose_disk(&mut self, target: usize, kind: Kind) -> bool {
-        if !self.is_copied(target) || self.record.lost {
+        if !self.is_copied(target)
+            || self.record.lost
+            || (kind == Kind::Wipe && self.meets_nobody(target))
+        {
             return false;
         }
         self.stop(target, false);
@@ -53,6 +56,13 @@ impl World {
             }
         }
         true
+    }
+
+    /// Who knows nothing and meets nobody for long begins a cluster of its own under `available` (P20), and an
+    /// operator must say which of the two is meant.
+    fn meets_nobody(&self, target: usize) -> bool {
+        let mut others = (0..self.servers.len()).filter(|other| *other != target);
+        others.all(|other| self.network.is_cut(target, other) || self.network.is_cut(other, target))
     }
 
     fn mark_lost(&mut self, target: usize) {
