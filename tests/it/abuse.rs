@@ -131,6 +131,7 @@ async fn what_is_far_too_large_counts_as_many_calls_of_whoever_sends_it() {
     let cluster = Cluster::start_with(with(&limits)).await;
     let alice = User::create(&cluster, "alice").await;
     let bob = User::create(&cluster, "bob").await;
+    alice.send("@alice", "whoever has called once is known").await;
     let giant = note(&"x".repeat(3_900_000));
     let answer = alice.door().messages().send_message(giant.clone()).await;
     assert_bad_field(&answer.expect_err("too large"), "body");
