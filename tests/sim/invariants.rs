@@ -36,6 +36,15 @@ impl World {
         };
         let missing = self.record.acknowledged.range(first..).find_map(lacks);
         if let Some(seq) = missing {
+            // Its disk is an old one, on which it was the last one left, and nobody runs who knows that: both
+            // histories are merged later (P21).
+            if self.plan.policy == Policy::Available
+                && self.servers[index].lost
+                && self.nobody_else_runs(index)
+            {
+                self.record.split = true;
+                return;
+            }
             // What another process said in the name of a server counted as its word.
             let doubled = self.record.doubled;
             let hashes = &self.record.acknowledged[&seq];
@@ -86,6 +95,15 @@ impl World {
                 self.note("leaves a living one out", &[index as u64 + 1, other as u64 + 1]);
             }
         }
+    }
+
+    /// Whether no other server can be met.
+    fn nobody_else_runs(&self, index: usize) -> bool {
+        let mut others = (0..self.servers.len()).filter(|other| *other != index);
+        others.all(|other| {
+            let runs = self.servers[other].process.as_ref().is_some_and(|process| !process.paused);
+            !runs || self.network.is_cut(index, other) || self.network.is_cut(other, index)
+        })
     }
 
     /// Whether a process of this id has it on its disk.

@@ -62,8 +62,13 @@ use run::{Outcome, run};
 /// A known bug that must be found within so many seeds.
 const CAUGHT: (Mutant, Policy, u64, u64) = (Mutant::ResumesOldEpoch, Policy::Available, 1_000, 5);
 
-/// A run that was judged wrongly: a server began to lead, late, an epoch that was over.
-const ONCE_MISJUDGED: (Policy, u64) = (Policy::Majority, 81_000_001_066);
+/// Runs that were judged wrongly: a server began to lead, late, an epoch that was over; a disk was replaced where nobody
+/// could be met; and one with an old disk led while nobody ran who knew that.
+const ONCE_MISJUDGED: [(Policy, u64); 3] = [
+    (Policy::Majority, 81_000_001_066),
+    (Policy::Available, 92_000_005_120),
+    (Policy::Available, 92_000_003_885),
+];
 
 /// What the command line asks for.
 struct Wanted {
@@ -98,7 +103,9 @@ fn plain(wanted: &Wanted, folder: &Path) -> bool {
         good &= batch(wanted, *policy, 1, 1, folder);
         good &= batch(wanted, *policy, fresh_seed(), 1, folder);
     }
-    good &= batch(wanted, ONCE_MISJUDGED.0, ONCE_MISJUDGED.1, 1, folder);
+    for (policy, seed) in ONCE_MISJUDGED {
+        good &= batch(wanted, policy, seed, 1, folder);
+    }
     good & is_caught(folder)
 }
 
