@@ -43,8 +43,10 @@ impl Manual {
         let mut printed = Vec::new();
         match &self.into {
             Some(folder) => {
-                fs::create_dir_all(folder)?;
-                clap_mangen::generate_to(program, folder)?;
+                let made = fs::create_dir_all(folder);
+                made.and_then(|()| clap_mangen::generate_to(program, folder)).map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", folder.display()))
+                })?;
             }
             None => clap_mangen::Man::new(program).render(&mut printed)?,
         }

@@ -102,7 +102,7 @@ impl World {
         let mut others = (0..self.servers.len()).filter(|other| *other != index);
         others.all(|other| {
             let runs = self.servers[other].process.as_ref().is_some_and(|process| !process.paused);
-            !runs || self.network.is_cut(index, other) || self.network.is_cut(other, index)
+            !runs || self.is_apart(index, other)
         })
     }
 

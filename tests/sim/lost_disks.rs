@@ -62,7 +62,11 @@ impl World {
     /// operator must say which of the two is meant.
     fn meets_nobody(&self, target: usize) -> bool {
         let mut others = (0..self.servers.len()).filter(|other| *other != target);
-        others.all(|other| self.network.is_cut(target, other) || self.network.is_cut(other, target))
+        others.all(|other| self.is_apart(target, other))
+    }
+
+    pub(crate) fn is_apart(&self, one: usize, other: usize) -> bool {
+        self.network.is_cut(one, other) || self.network.is_cut(other, one)
     }
 
     fn mark_lost(&mut self, target: usize) {

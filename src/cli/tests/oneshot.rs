@@ -366,6 +366,9 @@ async fn manuals_and_completions_need_no_servers() {
     assert_eq!(desk.run_alone(&named).await.exit, Exit::Ok);
     let page = std::fs::read_to_string(folder.join("chinwag-client-tail.1")).unwrap();
     assert!(page.contains("chinwag\\-client tail"), "{page}");
+    let no_folder = folder.join("client.1");
+    let ended = desk.run_alone(&["man", "--into", no_folder.to_str().unwrap()]).await;
+    assert!(ended.notes.contains(no_folder.to_str().unwrap()), "{}", ended.notes);
 }
 
 #[tokio::test]
